@@ -1,0 +1,39 @@
+# Every target sets up what it needs in .venv by itself (tools/venv.sh) and uses it again while nothing changed.
+
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := dev,operator
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test scenario bench lint format docs clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: ## set up .venv (every target does so by itself)
+	@sh tools/venv.sh $(VENV) $(EXTRAS)
+
+demo: venv ## messages through a real SQS API, a handler and the sidecar, with an account at the end (DEMO_MESSAGES=n)
+	@$(BIN)/python -m demo.run
+
+test: venv ## linters, types, layers; unit, property, contract and wire tests (under 3 minutes)
+	@$(BIN)/python tools/checks.py test
+
+scenario: venv ## the real process under faults, in real time (minutes)
+	@$(BIN)/python tools/checks.py scenario
+
+bench: venv ## CPU, memory, start and throughput against a baseline (ONLY=name REPS=n AGAINST=cmd PROFILE=1 PYTHON=path)
+	@$(BIN)/python -m bench.run
+
+lint: venv ## linters, types and layers only
+	@$(BIN)/python tools/checks.py lint
+
+format: venv ## format the code and sort its imports
+	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
+
+docs: venv ## the generated reference pages
+	@$(BIN)/python tools/docs.py
+
+clean: ## remove what the targets made, the virtual environment included
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
