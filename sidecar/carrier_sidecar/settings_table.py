@@ -1,0 +1,149 @@
+"""Every environment variable of the sidecar, one row each: name, type, default, range, what it does.
+
+The parser, the reference page, the `settings` command and the operator's mapping of a binding to variables are all made
+from this table. A new variable is a row here and an annotation in `settings.Settings`; a rule between two variables
+belongs to `settings`, how a type is read to `settings_values`. No name may end in _PORT or _SERVICE_HOST or contain
+_SERVICE_PORT_: Kubernetes makes such variables for every Service called carrier or carrier-*.
+"""
+
+from __future__ import annotations
+
+PREFIX = "CARRIER_"
+
+# Types of values.
+TEXT = "text"
+URL = "URL"
+BOOL = "boolean"
+INT = "whole number"
+SIZE = "size"
+DURATION = "duration"
+CHOICE = "choice"
+ADDRESS = "address"
+NAMES = "list of names"
+
+
+class Row:
+    """One variable: `name` with prefix, `attribute` of Settings, `kind` (a type above), `what` it does; `default` as
+    text (None: required).
+
+    `low` and `high` bound whole numbers, sizes (bytes) and durations (seconds); `clamp` raises what is below `low` to
+    it, with a warning, instead of refusing it (values that the Go program runs with). `choices` for a choice.
+    `pattern`: what a text must match whole when it is not empty, and `allowed` says the same to people. `fallback`: the
+    unprefixed name that is read when the prefixed one is not set. `go`: the Go program has it, too. `secret`: the value
+    is never shown.
+    """
+
+    __slots__ = (
+        "allowed",
+        "attribute",
+        "choices",
+        "clamp",
+        "default",
+        "fallback",
+        "go",
+        "high",
+        "kind",
+        "low",
+        "name",
+        "pattern",
+        "secret",
+        "what",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        default: str | None,
+        what: str,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        clamp: bool = False,
+        choices: tuple[str, ...] = (),
+        pattern: str = "",
+        allowed: str = "",
+        fallback: str = "",
+        go: bool = False,
+        secret: bool = False,
+    ) -> None:
+        self.name = PREFIX + name
+        self.attribute = name.lower()
+        self.kind = kind
+        self.default = default
+        self.what = what
+        self.low = low
+        self.high = high
+        self.clamp = clamp
+        self.choices = choices
+        self.pattern = pattern
+        self.allowed = allowed
+        self.fallback = fallback
+        self.go = go
+        self.secret = secret
+
+
+# fmt: off
+ROWS = (
+    # The queue
+    Row("SQS_ENDPOINT", URL, None, "Base URL of the SQS API.", fallback="SQS_ENDPOINT", go=True),
+    Row("SQS_QUEUE_NAME", TEXT, "",
+        "Name of the queue, looked up by GetQueueUrl. Required, unless CARRIER_SQS_QUEUE_URL is set.",
+        pattern=r"[^\s/:\x00-\x1f\x7f]{1,80}", fallback="SQS_QUEUE_NAME", go=True,
+        allowed="a queue's name of at most 80 characters, not its URL (CARRIER_SQS_QUEUE_URL) or ARN"),
+    Row("SQS_QUEUE_URL", URL, "", "URL of the queue, instead of its name. Calls still go to CARRIER_SQS_ENDPOINT."),
+    Row("SQS_QUEUE_OWNER", TEXT, "", "Account that owns the queue when it is not our own; for the look-up by name.",
+        pattern=r"[0-9]{12}", allowed="an account id of 12 digits"),
+    Row("SQS_REGION", TEXT, "",
+        "Region that requests are signed for. Empty: from the endpoint's host, else AWS_REGION, AWS_DEFAULT_REGION or "
+        "the profile.", pattern=r"[A-Za-z0-9-]{1,64}", allowed="a region, such as us-west-2"),
+    Row("SQS_BATCH_SIZE", INT, "1", "Messages asked for in one receive.",
+        low=1, high=10, fallback="SQS_BATCH_SIZE", go=True),
+    Row("SQS_RECEIVERS", INT, "1", "Long polls (20 s) at the same time.",
+        low=1, high=1000, fallback="SQS_RECEIVERS", go=True),
+    Row("SQS_RECEIVER_WORKERS", INT, "1", "POSTs at the same time per receiver; 0 means as many as the batch size.",
+        low=0, high=10000, fallback="SQS_RECEIVER_WORKERS", go=True),
+    Row("MAX_IN_FLIGHT", INT, "0", "POSTs at the same time in all; 0 means receivers × workers.", low=0, high=100000),
+    Row("MAX_IN_FLIGHT_BYTES", SIZE, "33554432", "Bytes of messages in hand beyond which nothing more is received.",
+        low=1 << 20, high=1 << 40),
+    # The handler
+    Row("WEBHOOK_ENDPOINT", URL, "http://localhost:9000",
+        "Where each message is POSTed to. User and password in it become Basic authentication.", go=True),
+    Row("WEBHOOK_TLS_INSECURE_SKIP_VERIFY", BOOL, "false",
+        "Accept any certificate of the handler. TLS is 1.3 or newer in any case.",
+        fallback="WEBHOOK_TLS_INSECURE_SKIP_VERIFY", go=True),
+    Row("WEBHOOK_DEFAULT_CONTENT_TYPE", TEXT, "application/json",
+        "Content-Type of messages that have no Body.ContentType attribute. Empty: none is sent.",
+        pattern=r"[^\x00-\x1f\x7f\ud800-\udfff]*", allowed="text without control characters", go=True),
+    Row("WEBHOOK_REQUEST_TIMEOUT", DURATION, "60s",
+        "Longest time that one POST may take, answer included; 0 means no limit.", low=0, clamp=True, go=True),
+    Row("WEBHOOK_ATTRIBUTE_HEADERS", NAMES, "",
+        "Message attributes passed on as X-Carrier-Attribute-<name> headers: names separated by commas, or * for all."),
+    Row("WEBHOOK_HEALTH_CHECK_ENDPOINT", URL, "",
+        "Asked by GET whether the handler is well; 2xx says yes. Empty: no health checks.", go=True),
+    Row("WEBHOOK_HEALTH_CHECK_INTERVAL", DURATION, "60s",
+        "Time between health checks; while the handler is offline it is tried at least every 5 s.", low=0.001, go=True),
+    Row("WEBHOOK_HEALTH_CHECK_TIMEOUT", DURATION, "10s",
+        "Longest time that one health check may take; 0 means no limit.", low=0, clamp=True, go=True),
+    Row("WEBHOOK_OFFLINE_THRESHOLD_COUNT", INT, "5",
+        "Failed health checks in a row until the handler counts as offline.", low=1, clamp=True, go=True),
+    Row("WEBHOOK_OFFLINE_ACTION", CHOICE, "wait",
+        "When the handler is offline: wait (stop receiving until it is back) or exit (with code 4).",
+        choices=("wait", "exit")),
+    # The process
+    Row("START_ERRORS", CHOICE, "exit",
+        "When the queue or a permission is refused at the start: exit (with code 3) or retry.",
+        choices=("exit", "retry")),
+    Row("SHUTDOWN_TIMEOUT", DURATION, "25s",
+        "Time that the handler is given to finish what it works on after SIGTERM, SIGINT or a drain request.", low=0),
+    Row("PROBE_ADDRESS", ADDRESS, "",
+        "Where /livez, /readyz, /metrics and the drain hook are served: host:port or :port. Empty: nowhere."),
+    Row("DRAIN_TOKEN", TEXT, "",
+        "Secret part of the paths /drain/<token> and /pause/<token>. Empty: these paths do not exist.",
+        pattern=r"[A-Za-z0-9._~-]{8,256}", allowed="8 to 256 characters out of A-Z a-z 0-9 . _ ~ -", secret=True),
+    Row("LOG_LEVEL", CHOICE, "info", "Least serious level that is logged.", choices=("debug", "info", "warn", "error")),
+    Row("ENABLE_COLORIZED_LOGGING", BOOL, "false", "Log coloured text for people instead of JSON.", go=True),
+    Row("ENABLE_STAT_LOG", BOOL, "false", "Log a line of statistics regularly.", go=True),
+    Row("STAT_LOG_TIMER", DURATION, "120s", "Time between two lines of statistics.", low=0.001, go=True),
+)
+# fmt: on
