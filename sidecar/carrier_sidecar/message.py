@@ -19,22 +19,33 @@ class Message:
     as received, or None), `system` (system attributes as received), `fault` (why it must not be POSTed, e.g. a wrong MD5;
     None when sound).
 
-    What the engine notes: `state`, `visible_at` (loop seconds at which SQS shows it to others), `hidden_since` (loop
-    seconds of the receive, from which SQS counts its 12 hours), `posted_at`.
+    What the engine notes: `state` (see in_flight.py), `visible_at` (loop seconds at which SQS shows it to others),
+    `hidden_since` (loop seconds of the receive, from which SQS counts its 12 hours), `posted_at` (loop seconds),
+    `lapsed` (it is no longer ours to extend), `change` (the change of visibility that is under way: "", EXTEND, RELEASE or
+    HIDE), `change_s` (the seconds that change asks for), `change_receipt` and `delete_receipt` (the receipt which the call
+    under way names: a receive in the meantime brings a newer one), `hide_s` (what the handler asked for, -1 for nothing), `attempts` (failed settles in a row), `retry_at`.
     """
 
     __slots__ = (
+        "attempts",
         "attributes",
         "body",
+        "change",
+        "change_receipt",
+        "change_s",
         "content_type",
+        "delete_receipt",
         "fault",
         "first_receive_time",
         "group",
         "hidden_since",
+        "hide_s",
         "id",
+        "lapsed",
         "posted_at",
         "receipt",
         "receive_count",
+        "retry_at",
         "sent_time",
         "state",
         "system",
@@ -71,6 +82,14 @@ class Message:
         self.visible_at = 0.0
         self.hidden_since = 0.0
         self.posted_at = 0.0
+        self.lapsed = False
+        self.change = ""
+        self.change_s = 0
+        self.hide_s = -1
+        self.change_receipt: str | None = None
+        self.delete_receipt: str | None = None
+        self.attempts = 0
+        self.retry_at = 0.0
 
     def __repr__(self) -> str:  # never the body or the receipt: reprs end up in logs
         return f"<Message {self.id} {self.state or 'new'}>"

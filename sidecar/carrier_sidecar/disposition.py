@@ -1,0 +1,76 @@
+"""What the handler's answer means for the message. Pure.
+
+| answer | verdict |
+|---|---|
+| 2xx | DELIVERED: the message is deleted |
+| 429 or 503 with a readable Retry-After | HIDE: hidden for that long |
+| everything else, and no answer at all | LEAVE: nothing is called; it returns when its visibility runs out |
+
+Redirects (307, 308) are followed by who sends; one that was not followed arrives here as any other status.
+"""
+
+from __future__ import annotations
+
+from carrier_sidecar.http_date import parse_http_date
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DELIVERED = "delivered"
+HIDE = "hide"
+LEAVE = "leave"
+
+# Why a POST got no status, beside the failure kinds of http1.client: the engine only tells REFUSED apart.
+REFUSED = "refused"
+BAD_MESSAGE = "bad_message"  # never sent: it could not have been sent safely
+
+
+class Answer:
+    """How one POST ended.
+
+    `verdict`: DELIVERED, HIDE or LEAVE. `status`: the HTTP status, 0 where none came. `hide_s`: seconds asked for by
+    Retry-After (HIDE alone). `reason`: a short word for logs and metrics ("status 500", "timeout", ...).
+    """
+
+    __slots__ = ("hide_s", "reason", "status", "verdict")
+
+    def __init__(self, verdict: str, status: int, reason: str, hide_s: float = 0.0) -> None:
+        self.verdict = verdict
+        self.status = status
+        self.reason = reason
+        self.hide_s = hide_s
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.verdict} {self.reason}>"
+
+
+_ACCEPTED = {status: Answer(DELIVERED, status, "delivered") for status in range(200, 300)}
+
+
+def parse_retry_after(text: str, wall_s: float) -> float | None:
+    """Seconds from now that a Retry-After header asks for: whole seconds or an HTTP date (never below 0); None if unreadable."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    date = parse_http_date(text)
+    return None if date is None else max(0.0, date - wall_s)
+
+
+def judge(status: int, headers: Mapping[str, str], wall_s: float) -> Answer:
+    """The answer for a status and its headers (lower-case names); `wall_s` is now in Unix seconds, for Retry-After dates."""
+    accepted = _ACCEPTED.get(status)
+    if accepted is not None:
+        return accepted
+    if status in (429, 503):
+        retry_after = headers.get("retry-after")
+        if retry_after is not None:
+            seconds = parse_retry_after(retry_after, wall_s)
+            if seconds is not None:
+                return Answer(HIDE, status, f"status {status}", seconds)
+    return Answer(LEAVE, status, f"status {status}")
+
+
+def no_answer(kind: str) -> Answer:
+    """The answer for a POST that ended without a status: `kind` says how (refused, timeout, reset, ...)."""
+    return Answer(LEAVE, 0, kind)

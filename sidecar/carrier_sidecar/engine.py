@@ -1,0 +1,716 @@
+"""The engine: one message's life from its receive to its delete. Sans-I/O.
+
+Events come in as method calls (`received`, `answered`, `settled`, ...) with the time as an argument; what is to be done goes
+out through two small ports, `Queue` and `Destination`, declared here because they are consumed here. No sockets, no clock, no
+environment: tests drive it in virtual time.
+
+Who knows what: `in_flight` holds the messages, `receiving` decides when to poll, `settling` makes batches, `heartbeat` says what
+to extend, `gate` says whether to go on at all. This module moves messages between them. The promises it keeps:
+
+- a message is deleted only after the handler accepted it, and stays in hand, extended, until its delete is confirmed;
+- a message in hand is not POSTed twice at a time; a newer receipt replaces the older;
+- FIFO: one message of a group with the handler at a time, in order; a failed one stays hidden until the later ones of its
+  group are given back and that is confirmed; if the head's visibility lapses, nothing later of its group is POSTed;
+- the drain always ends.
+
+A port never calls back into the engine before it has returned.
+"""
+
+from __future__ import annotations
+
+from carrier_sidecar import message as kinds
+from carrier_sidecar.backoff import SLOW, SOON
+from carrier_sidecar.disposition import BAD_MESSAGE, DELIVERED, HIDE, LEAVE, REFUSED, Answer
+from carrier_sidecar.gate import DELETE_DENIED, DRAINING, OFFLINE, PAUSED, Gate
+from carrier_sidecar.heartbeat import HIDDEN_AT_MOST_S, NEVER, SHORTEST_S, Heartbeat
+from carrier_sidecar.in_flight import (
+    ACCEPTED,
+    EXTEND,
+    HELD,
+    HIDING,
+    POSTING,
+    RELEASE,
+    RELEASING,
+    WAITING,
+    InFlight,
+)
+from carrier_sidecar.in_flight import HIDE as HIDE_CHANGE
+from carrier_sidecar.receiving import Receiving
+from carrier_sidecar.settling import Settling
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from carrier_sidecar.message import Message, QueueError
+    from carrier_sidecar.metrics import Metrics
+
+    class Queue(Protocol):
+        """Receive and settle. Answers come back as `received`, `receive_failed`, `settled`."""
+
+        def receive(self, receiver: int, count: int, visibility_s: int, attempt_id: str) -> None:
+            """One long poll for at most `count` messages (1-10); `attempt_id` on FIFO queues, else ""."""
+
+        def delete(self, batch: list[Message]) -> None:
+            """Delete at most 10 messages by their `delete_receipt`."""
+
+        def change_visibility(self, batch: list[Message], seconds: list[int]) -> None:
+            """Change the visibility of at most 10 messages by their `change_receipt`."""
+
+        def abandon(self, receiver: int) -> None:
+            """Close the connection of that receiver's call; nothing more of it is heard."""
+
+    class Destination(Protocol):
+        """Transmit. The outcome comes back as `answered`."""
+
+        def post(self, message: Message) -> None:
+            """Give the message to the handler."""
+
+        def abandon(self, message: Message) -> None:
+            """Close the connection of that POST; nothing more of it is heard."""
+
+    Note = Callable[[str, dict[str, object]], None]
+
+
+# How long messages in hand are held when the handler goes away: a blip is not worth a receive count.
+HOLD_S = 5.0
+# How long a receive on the wire is awaited when everything else is done.
+LAST_RECEIVE_S = 2.0
+# How much longer than the shutdown timeout the last settles may take.
+LAST_SETTLES_S = 3.0
+# Deletes linger this long for company; nobody waits for them.
+LINGER_S = 0.005
+# A Retry-After ends a minute before SQS's limit of 12 hours from the receive.
+HIDE_MARGIN_S = 60
+# An entry that SQS calls invalid this often is let go.
+INVALID_AT_MOST = 5
+
+_NO_LONGER_OURS = (kinds.BAD_RECEIPT, kinds.NOT_IN_FLIGHT)
+_STALE = (kinds.BAD_RECEIPT, kinds.NOT_IN_FLIGHT, kinds.INVALID)
+
+
+class Engine:
+    """See the module's docstring.
+
+    `note(name, fields)` reports what people should know (rows of notes.py); `set_timer(when)` asks for a `tick` at a loop
+    time; `draw` gives random numbers in [0, 1); `new_id` unique ids. `on_gate` is called when the gate has changed,
+    `on_quiet(finished)` once when a drain has ended, or each time a pause has nothing left in hand.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        destination: Destination,
+        metrics: Metrics,
+        note: Note,
+        set_timer: Callable[[float], None],
+        draw: Callable[[], float],
+        new_id: Callable[[], str],
+        receivers: int,
+        batch: int,
+        slots: int,
+        max_bytes: int,
+        fifo: bool = False,
+        gate: Gate | None = None,
+    ) -> None:
+        self.queue = queue
+        self.destination = destination
+        self.metrics = metrics
+        self.fifo = fifo
+        self.gate = gate or Gate()
+        self.hand = InFlight()
+        self.receiving = Receiving(receivers, batch, slots, max_bytes)
+        self.settling = Settling(queue, LINGER_S, draw, self._deleting_late)
+        self.heartbeat = Heartbeat()
+        self.wall_offset_s = 0.0  # wall clock minus loop clock: for the queue lag alone
+        self.on_gate: Callable[[], None] = _nothing
+        self.on_quiet: Callable[[bool], None] = _ignore
+        self._slots = slots
+        self._note = note
+        self._set_timer = set_timer
+        self._draw = draw
+        self._new_id = new_id
+        self._armed = NEVER
+        self._retry_at = NEVER  # when a receiver in backoff may poll again
+        self._hold_until = NEVER
+        self._quiet_at = NEVER  # when receives on the wire are given up
+        self._deadline = NEVER
+        self._last_at = NEVER
+        self._stopping = False
+        self._cut = False
+        self._unfinished = False
+
+    # -- receiving -------------------------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """Begin (or go on) as far as the gate allows."""
+        self._fill(now)
+        self._poll(now)
+        self._arm()
+
+    def _poll(self, now: float) -> None:
+        receiving = self.receiving
+        while receiving.idle and self.gate.receives:
+            count = receiving.wanted(self.hand)
+            if not count:
+                return
+            poll = receiving.idle.pop()
+            if self.fifo and not poll.attempt_id:
+                poll.attempt_id = self._new_id()
+            receiving.started(poll, count)
+            self.metrics.receive_calls += 1
+            self.queue.receive(poll.number, count, self.heartbeat.visibility_s, poll.attempt_id)
+
+    def received(self, receiver: int, messages: list[Message], sent_at: float, now: float) -> None:
+        """A receive was answered. Visibility is counted from when the request was sent: SQS cannot have begun earlier."""
+        receiving = self.receiving
+        poll = receiving.polls[receiver]
+        receiving.ended(poll)
+        receiving.idle.append(poll)
+        poll.failures = 0
+        poll.attempt_id = ""
+        if messages:
+            metrics = self.metrics
+            metrics.received += len(messages)
+            hand = self.hand
+            by_id = hand.by_id
+            visible_at = sent_at + self.heartbeat.visibility_s
+            wall_ms = (now + self.wall_offset_s) * 1000
+            for message in messages:
+                message.visible_at = visible_at
+                message.hidden_since = sent_at
+                known = by_id.get(message.id)
+                if known is not None:
+                    self._received_again(known, message, now)
+                    continue
+                if message.sent_time:
+                    metrics.queue_lag.observe((wall_ms - int(message.sent_time)) / 1000)
+                receiving.saw(len(message.body))
+                hand.add(message, now)
+                if hand.remembered and message.id in hand.remembered:
+                    metrics.duplicates += 1
+                    self._note("delivered_before", {"message_id": message.id})
+                    del hand.remembered[message.id]
+                    self._accept(message, now)
+            self.heartbeat.watch(messages[0])
+            if self._stopping:
+                self._give_back_waiting(now)
+            elif self.gate.posts:
+                self._fill(now)
+            elif self._hold_until == NEVER:
+                self._hold_until = now + HOLD_S
+        self._poll(now)
+        self._settled_down(now)
+        self._arm()
+
+    def _received_again(self, known: Message, message: Message, now: float) -> None:
+        """A message in hand came again: only its receipt and its times are new. It is not POSTed a second time."""
+        self.metrics.duplicates += 1
+        known.receipt = message.receipt
+        known.receive_count = message.receive_count
+        known.visible_at = message.visible_at
+        known.hidden_since = message.hidden_since
+        known.lapsed = False
+        known.retry_at = 0.0
+        self._note("received_again", {"message_id": known.id, "state": known.state})
+
+    def receive_failed(self, receiver: int, error: QueueError, now: float) -> None:
+        """A receive failed: that receiver waits for its backoff."""
+        poll = self.receiving.polls[receiver]
+        self.receiving.ended(poll)
+        errors = self.metrics.receive_errors
+        errors[error.kind] = errors.get(error.kind, 0) + 1
+        self._note("receive_failed", {"kind": error.kind, "code": error.code, "error": error.detail})
+        self._retry_at = min(self._retry_at, self.receiving.failed(poll, error, now, self._draw))
+        self._settled_down(now)
+        self._arm()
+
+    # -- the handler -----------------------------------------------------------------------------------------------------
+
+    def _fill(self, now: float) -> None:
+        """Give the handler as many messages as there are free slots."""
+        hand = self.hand
+        while hand.posting < self._slots and self.gate.posts:
+            message = hand.take(now)
+            if message is None:
+                return
+            if message.visible_at <= now:
+                self._lapse(message, now)
+            elif message.fault is not None:
+                self.metrics.bad_messages += 1
+                self._failed(message, Answer(LEAVE, 0, BAD_MESSAGE), now)
+            else:
+                message.posted_at = now
+                self.destination.post(message)
+
+    def answered(self, message: Message, answer: Answer, now: float) -> None:
+        """The handler answered, or did not."""
+        seconds = now - message.posted_at
+        self.receiving.took(seconds)
+        metrics = self.metrics
+        metrics.handler_time.observe(seconds)
+        if answer.verdict is DELIVERED:
+            metrics.delivered += 1
+            self._accept(message, now)
+        else:
+            self._failed(message, answer, now)
+        if self._stopping:
+            self._settled_down(now)
+        else:
+            self._fill(now)
+            if self.receiving.idle:
+                self._poll(now)
+        self._arm()
+
+    def _accept(self, message: Message, now: float) -> None:
+        self.hand.move(message, ACCEPTED)
+        self.settling.delete(message, now)
+        if message.group is not None:
+            self.hand.offer(message.group, now)
+
+    def _failed(self, message: Message, answer: Answer, now: float) -> None:
+        """Not delivered. Of a FIFO group, the later members in hand go back first."""
+        fields: dict[str, object] = {"message_id": message.id, "reason": answer.reason}
+        if message.fault is not None:
+            fields["fault"] = message.fault
+        hide_s = -1
+        if answer.verdict is HIDE and self.heartbeat.allowed and not message.lapsed:
+            left = message.hidden_since + HIDDEN_AT_MOST_S - HIDE_MARGIN_S - now
+            hide_s = int(max(0.0, min(answer.hide_s, left)))
+            self.metrics.retried += 1
+            fields["retry_after_s"] = hide_s
+            self._note("retry_asked_for", fields)
+        else:
+            self.metrics.failed += 1
+            self._note("not_delivered", fields)
+        outcomes = self.metrics.outcomes
+        outcomes[answer.reason] = outcomes.get(answer.reason, 0) + 1
+        message.hide_s = hide_s
+        group = self.hand.groups.get(message.group) if message.group is not None else None
+        if group is not None and group.followers(message):
+            group.failed = message
+            self.hand.move(message, HELD)
+            for follower in group.followers(message):
+                if follower.state == WAITING:
+                    self._give_back(follower, now)
+            self._finish_failed(message, now)
+        else:
+            self._let_return(message, now)
+        if answer.reason == REFUSED:
+            self.handler_offline(now)
+
+    def _finish_failed(self, head: Message, now: float) -> None:
+        """Once no follower is in hand, the failed head of a group may come back."""
+        if head.group is not None and self.hand.by_id.get(head.id) is head and head.state == HELD:
+            if not self.hand.groups[head.group].followers(head):
+                self._let_return(head, now)
+
+    def _let_return(self, message: Message, now: float) -> None:
+        """Hide a failed message for as long as the handler asked, or leave it to its visibility timeout."""
+        if message.hide_s < 0 or message.visible_at <= now:
+            self._gone(message, now)
+            return
+        self.hand.move(message, HIDING)
+        self._send_change(message, HIDE_CHANGE, message.hide_s, now)
+
+    def handler_offline(self, now: float) -> None:
+        """The handler cannot be reached: receive nothing until `handler_online`."""
+        if self.gate.shut(OFFLINE):
+            self._note("handler_offline", {})
+            self._hold(now)
+            self.on_gate()
+        self._arm()
+
+    def handler_online(self, reason: str, now: float) -> None:
+        """The handler answers (again): `reason` is the gate's reason that ends, STARTING or OFFLINE."""
+        if self.gate.open(reason):
+            self._note("handler_online", {})
+            self._go_on(now)
+
+    def _hold(self, now: float) -> None:
+        if self.hand.waiting and self._hold_until == NEVER:
+            self._hold_until = now + HOLD_S
+
+    def shut(self, reason: str, now: float) -> None:
+        """Hold the gate shut for a reason of the outside's (gate.REASONS)."""
+        if self.gate.shut(reason):
+            if not self.gate.posts:
+                self._hold(now)
+            self.on_gate()
+        self._arm()
+
+    def open(self, reason: str, now: float) -> None:
+        """Take a reason of the outside's away."""
+        if self.gate.open(reason):
+            self._go_on(now)
+
+    def _go_on(self, now: float) -> None:
+        self.on_gate()
+        if self.gate.posts:
+            self._hold_until = NEVER
+        self.start(now)
+
+    # -- giving back -----------------------------------------------------------------------------------------------------
+
+    def _give_back_waiting(self, now: float) -> None:
+        for message in self.hand.in_state(WAITING):
+            self._give_back(message, now)
+
+    def _give_back(self, message: Message, now: float) -> None:
+        """Make a message that is not with the handler visible at once, and let it go when that is confirmed."""
+        self.metrics.given_back += 1
+        if message.visible_at <= now or not self.heartbeat.allowed:
+            self._gone(message, now)
+            return
+        self.hand.move(message, RELEASING)
+        self._send_change(message, RELEASE, 0, now)
+
+    def _send_change(self, message: Message, change: str, seconds: int, now: float) -> None:
+        """Change the visibility, after an extension that is still under way: two calls could overtake each other."""
+        if not message.change:
+            message.change = change
+            message.change_s = seconds
+            self.settling.change(message, now)
+
+    def _gone(self, message: Message, now: float) -> None:
+        """Let a message go; a failed head that waited for it may come back now."""
+        group = self.hand.groups.get(message.group) if message.group is not None else None
+        self.hand.remove(message)
+        if group is not None:
+            if group.failed is not None:
+                self._finish_failed(group.failed, now)
+            else:
+                self.hand.offer(message.group, now)
+
+    # -- heartbeat -------------------------------------------------------------------------------------------------------
+
+    def set_visibility(self, seconds: int) -> None:
+        """The queue's own visibility timeout is that long (0 to 43200 s): never shortened, raised to 10 s."""
+        self.heartbeat.visibility_s = max(SHORTEST_S, seconds)
+
+    def _beat(self, now: float) -> None:
+        extend, lapsed, limit = self.heartbeat.beat(self.hand, now)
+        for message in extend:
+            self.settling.change(message, now)
+        for message in limit:
+            self._note("limit_reached", {"message_id": message.id})
+            self.metrics.let_go += 1
+            self._lapse(message, now)
+        for message in lapsed:
+            if message.id in self.hand.by_id:  # a lapsed head takes its followers along
+                self._lapse(message, now)
+
+    def _lapse(self, message: Message, now: float) -> None:
+        """The message is visible to others: nothing later of its group may be POSTed, and it is not begun any more."""
+        message.lapsed = True
+        state = message.state
+        self.metrics.lapsed += 1
+        if message.posted_at and state != RELEASING and state != HIDING:
+            self._note("visibility_lapsed", {"message_id": message.id, "state": state})
+        group = self.hand.groups.get(message.group) if message.group is not None else None
+        if group is not None:
+            for follower in group.followers(message):
+                if follower.state == WAITING:
+                    self._give_back(follower, now)
+        if state in (WAITING, RELEASING, HIDING) or (state == POSTING and not message.posted_at):
+            self._drop_lapsed(message, now)
+
+    def _drop_lapsed(self, message: Message, now: float) -> None:
+        """Let a lapsed message go that is not with the handler; what follows it in its group waits for it to come back."""
+        group = self.hand.groups.get(message.group) if message.group is not None else None
+        followers = group.followers(message) if group is not None else []
+        if group is not None and followers and message.state in (WAITING, POSTING):
+            group.failed = message  # keeps the group still until the followers are given back
+            message.hide_s = -1
+            self.hand.move(message, HELD)
+            return
+        self._gone(message, now)
+
+    # -- settling --------------------------------------------------------------------------------------------------------
+
+    def settled(
+        self, action: str, messages: list[Message], errors: list[QueueError | None] | None, sent_at: float, now: float
+    ) -> None:
+        """A batch call ended: `errors` None = every entry succeeded, else one entry per message."""
+        settling = self.settling
+        delete = action == "delete"
+        if delete:
+            settling.delete_calls -= 1
+        if errors is None:
+            if settling.failures:
+                settling.call_succeeded()
+            if delete:
+                for message in messages:
+                    self._deleted(message, now)
+            else:
+                for message in messages:
+                    self._changed(message, sent_at, now)
+        else:
+            self._settle_errors(delete, messages, errors, sent_at, now)
+        if settling.wake_at <= now:
+            settling.flush(now)
+        if self.receiving.idle:
+            self._poll(now)
+        self._settled_down(now)
+        self._arm()
+
+    def _settle_errors(
+        self, delete: bool, messages: list[Message], errors: list[QueueError | None], sent_at: float, now: float
+    ) -> None:
+        settling = self.settling
+        action = "delete" if delete else "change_visibility"
+        whole = all(error is not None and error.kind not in _STALE for error in errors)
+        if whole:
+            denied = any(
+                error is not None and error.kind in (kinds.DENIED, kinds.NO_QUEUE, kinds.KMS) for error in errors
+            )
+            if delete or not denied:
+                settling.call_failed(now, SLOW if denied else SOON)
+        else:
+            settling.call_succeeded()
+        failures = self.metrics.settle_failures
+        for message, error in zip(messages, errors, strict=True):
+            if error is None:
+                if delete:
+                    self._deleted(message, now)
+                else:
+                    self._changed(message, sent_at, now)
+                continue
+            failures[(action, error.kind)] = failures.get((action, error.kind), 0) + 1
+            self._note(
+                "settle_failed", {"action": action, "kind": error.kind, "code": error.code, "error": error.detail}
+            )
+            if self.hand.by_id.get(message.id) is not message:
+                continue
+            if delete:
+                self._delete_failed(message, error, whole, now)
+            else:
+                self._change_failed(message, error, whole, now)
+
+    def _deleted(self, message: Message, now: float) -> None:
+        hand = self.hand
+        if hand.by_id.get(message.id) is not message:
+            return
+        if (
+            message.delete_receipt is not message.receipt
+        ):  # received again meanwhile: an old receipt may not have deleted it
+            self.settling.delete(message, now)
+            return
+        if DELETE_DENIED in self.gate.reasons:
+            self.gate.open(DELETE_DENIED)
+            self._go_on(now)
+        if message.lapsed:
+            hand.remember(message.id)
+        if message.group is None:
+            hand.remove(message)
+        else:
+            self._gone(message, now)
+
+    def _delete_failed(self, message: Message, error: QueueError, whole: bool, now: float) -> None:
+        if message.delete_receipt is not message.receipt:
+            self.settling.delete(message, now)
+        elif error.kind in _NO_LONGER_OURS or (error.kind == kinds.INVALID and message.attempts >= INVALID_AT_MOST):
+            self._note("delete_too_late", {"message_id": message.id, "code": error.code})
+            self.hand.remember(message.id)
+            self._gone(message, now)
+        else:
+            if error.kind == kinds.DENIED and self.gate.shut(DELETE_DENIED):
+                self._note("delete_denied", {"error": error.detail})
+                self.on_gate()
+            if whole:
+                self.settling.delete(message, now)
+            else:
+                self.settling.again(message, now)
+
+    def _deleting_late(self, message: Message, now: float) -> None:
+        self.metrics.late_deletes += 1
+        message.lapsed = True
+        self._note("late_delete", {"message_id": message.id, "late_ms": int((now - message.visible_at) * 1000)})
+
+    def _changed(self, message: Message, sent_at: float, now: float) -> None:
+        change = message.change
+        message.change = ""
+        if self.hand.by_id.get(message.id) is not message:
+            return
+        message.attempts = 0
+        stale = message.change_receipt is not message.receipt
+        if change is EXTEND:
+            self.metrics.heartbeats += 1
+            if not stale:
+                message.visible_at = sent_at + message.change_s
+                message.retry_at = 0.0
+            self.heartbeat.watch(message)
+            self._next_change(message, now)
+        elif stale:
+            self._next_change(message, now)
+        else:
+            self._gone(message, now)
+
+    def _change_failed(self, message: Message, error: QueueError, whole: bool, now: float) -> None:
+        change = message.change
+        message.change = ""
+        extend = change is EXTEND
+        if extend:
+            self.metrics.heartbeat_failures += 1
+        if message.change_receipt is not message.receipt:
+            self._next_change(message, now)
+        elif error.kind in _STALE:
+            if extend:
+                self._lapse(message, now)
+            else:
+                self._gone(message, now)
+        elif error.kind == kinds.DENIED:
+            if self.heartbeat.allowed:
+                self.heartbeat.allowed = False
+                self._note("extend_denied", {"error": error.detail})
+            if message.state in (RELEASING, HIDING):
+                self._gone(message, now)
+        elif extend and message.state not in (RELEASING, HIDING):
+            message.attempts += 1
+            message.retry_at = now + SOON.delay(message.attempts, self._draw)
+            self.heartbeat.wake_at = min(self.heartbeat.wake_at, message.retry_at)
+        elif whole:
+            self._next_change(message, now)
+        else:
+            self.settling.again(message, now)
+
+    def _next_change(self, message: Message, now: float) -> None:
+        """Send the change that a message in RELEASING or HIDING is there for, unless its visibility has run out."""
+        if message.state not in (RELEASING, HIDING):
+            return
+        if message.visible_at <= now:
+            self._gone(message, now)
+        elif message.state == RELEASING:
+            self._send_change(message, RELEASE, 0, now)
+        else:
+            self._send_change(message, HIDE_CHANGE, message.hide_s, now)
+
+    # -- the end ---------------------------------------------------------------------------------------------------------
+
+    def drain(self, now: float, deadline: float) -> None:
+        """Stop for good: give back what has not begun, let the handler finish until `deadline`, settle. `on_quiet` follows."""
+        if self.gate.shut(DRAINING):
+            self._deadline = deadline
+            self.on_gate()
+        self._stop(now)
+
+    def pause(self, now: float) -> None:
+        """Stop receiving and finish what the handler has; `on_quiet` follows, `resume` goes on."""
+        if self.gate.shut(PAUSED):
+            self.on_gate()
+        self._stop(now)
+
+    def resume(self, now: float) -> None:
+        """The end of a pause."""
+        if self.gate.open(PAUSED):
+            self._quiet_at = NEVER
+            self._stopping = DRAINING in self.gate.reasons
+            self._go_on(now)
+
+    def cut(self, now: float) -> None:
+        """No more time: connections to the handler are closed, their messages given back, each logged."""
+        if self._cut:
+            return
+        self._cut = True
+        self._deadline = NEVER
+        self._last_at = now + LAST_SETTLES_S
+        for message in self.hand.in_state(POSTING):
+            self.destination.abandon(message)
+            self._note("cut_off", {"message_id": message.id, "running_s": round(now - message.posted_at, 1)})
+            self.metrics.cut_off += 1
+            self._unfinished = True
+            self._give_back(message, now)
+        self._settled_down(now)
+        self._arm()
+
+    def _stop(self, now: float) -> None:
+        self._stopping = True
+        self._give_back_waiting(now)
+        self._settled_down(now)
+        self._arm()
+
+    def _settled_down(self, now: float) -> None:
+        """While stopping: is nothing left? A receive on the wire is awaited for a little longer."""
+        if not self._stopping or self.hand.by_id:
+            return
+        if not self.receiving.on_wire:
+            self._quiet_at = NEVER
+            self.on_quiet(not self._unfinished)
+        elif self._quiet_at == NEVER:
+            self._quiet_at = now + LAST_RECEIVE_S
+
+    def _give_up_receives(self, now: float) -> None:
+        for poll in self.receiving.polls:
+            if poll.count:
+                self.queue.abandon(poll.number)
+                self.receiving.ended(poll)
+                self.receiving.idle.append(poll)
+        self._settled_down(now)
+
+    # -- time ------------------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """The timer asked for by `set_timer` fired."""
+        self._armed = NEVER
+        for message in self.settling.due(now):
+            if self.hand.by_id.get(message.id) is message:
+                if message.state == ACCEPTED:
+                    self.settling.delete(message, now)
+                else:
+                    self._next_change(message, now)
+        if now >= self.heartbeat.wake_at:
+            self._beat(now)
+        if now >= self.settling.wake_at:
+            self.settling.flush(now)
+        if now >= self._retry_at:
+            self._retry_receives(now)
+        if now >= self._hold_until:
+            self._hold_until = NEVER
+            if not self.gate.posts:
+                self._give_back_waiting(now)
+        if now >= self._deadline:
+            self.cut(now)
+        if now >= self._last_at:
+            self._last_at = NEVER
+            self.on_quiet(False)
+        if self._stopping and now >= self._quiet_at:
+            self._give_up_receives(now)
+        self._fill(now)
+        self._poll(now)
+        self._settled_down(now)
+        self._arm()
+
+    def _retry_receives(self, now: float) -> None:
+        receiving = self.receiving
+        self._retry_at = NEVER
+        for poll in receiving.polls:
+            if not poll.count and poll not in receiving.idle:
+                if poll.retry_at <= now:
+                    receiving.idle.append(poll)
+                else:
+                    self._retry_at = min(self._retry_at, poll.retry_at)
+
+    def _arm(self) -> None:
+        """Ask for a tick at the earliest time at which there is something to do."""
+        wake_at = self.settling.wake_at
+        if self.heartbeat.wake_at < wake_at:
+            wake_at = self.heartbeat.wake_at
+        if self._retry_at < wake_at:
+            wake_at = self._retry_at
+        if self._hold_until < wake_at:
+            wake_at = self._hold_until
+        if self._stopping:
+            wake_at = min(wake_at, self._quiet_at, self._deadline, self._last_at)
+        if wake_at < self._armed:
+            self._armed = wake_at
+            self._set_timer(wake_at)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _ignore(_finished: bool) -> None:
+    pass
