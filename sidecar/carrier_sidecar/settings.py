@@ -215,15 +215,15 @@ def _is_service_link(name: str) -> bool:
 
 
 def nearest_name(name: str) -> str:
-    """The known variable that was probably meant, or "": the fewest edits, a missing part counting as one."""
+    """The known variable that was probably meant, or "": the one with the fewest edits or missing words."""
     wanted = name[len(PREFIX) :].upper()
     best, best_distance = "", max(2, len(wanted) // 3) + 1
     for row in ROWS:
         candidate = row.name[len(PREFIX) :]
-        if wanted and (candidate.endswith("_" + wanted) or candidate.startswith(wanted + "_")):
-            distance = 1
-        else:
-            distance = _edits(wanted, candidate)
+        distance = _edits(wanted, candidate)
+        words = iter(candidate.split("_"))
+        if all(word in words for word in wanted.split("_")):  # the same words in the same order, some missing
+            distance = candidate.count("_") - wanted.count("_")
         if distance < best_distance:
             best, best_distance = row.name, distance
     return best

@@ -136,7 +136,7 @@ def _parse_address(row: Row, text: str) -> tuple[str, int] | None:
 
 def _parse_names(row: Row, text: str) -> tuple[str, ...]:
     """Attribute names as SQS has them: letters, digits, _ - . and at most 256 characters."""
-    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    names = tuple(name for name in (part.strip(" ") for part in text.split(",")) if name)
     for name in names:
         plain = name.replace("-", "").replace("_", "").replace(".", "")
         if name != "*" and (len(name) > 256 or not (plain.isascii() and (plain.isalnum() or not plain))):
