@@ -15,7 +15,7 @@ from carrier_sidecar.http_date import parse_http_date
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DELIVERED = "delivered"
 HIDE = "hide"
@@ -49,7 +49,7 @@ _ACCEPTED = {status: Answer(DELIVERED, status, "delivered") for status in range(
 
 
 def parse_retry_after(text: str, wall_s: float) -> float | None:
-    """Seconds from now that a Retry-After header asks for: whole seconds or an HTTP date (never below 0); None if unreadable."""
+    """Seconds from now that a Retry-After asks for: whole seconds or an HTTP date (never below 0); None if unreadable."""
     text = text.strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
@@ -57,15 +57,15 @@ def parse_retry_after(text: str, wall_s: float) -> float | None:
     return None if date is None else max(0.0, date - wall_s)
 
 
-def judge(status: int, headers: Mapping[str, str], wall_s: float) -> Answer:
-    """The answer for a status and its headers (lower-case names); `wall_s` is now in Unix seconds, for Retry-After dates."""
+def judge(status: int, headers: Mapping[str, str], wall: Callable[[], float]) -> Answer:
+    """The answer for a status and its headers (lower-case names); `wall` tells Unix seconds, for Retry-After dates."""
     accepted = _ACCEPTED.get(status)
     if accepted is not None:
         return accepted
     if status in (429, 503):
         retry_after = headers.get("retry-after")
         if retry_after is not None:
-            seconds = parse_retry_after(retry_after, wall_s)
+            seconds = parse_retry_after(retry_after, wall())
             if seconds is not None:
                 return Answer(HIDE, status, f"status {status}", seconds)
     return Answer(LEAVE, status, f"status {status}")
