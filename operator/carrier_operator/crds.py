@@ -1,0 +1,104 @@
+"""The CustomResourceDefinition of CarrierBinding, made from the models; `python -m carrier_operator.crds` writes it.
+
+Pure but for `main`. A test compares what stands under crds/ with what this makes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import models
+from .schema import structural_schema
+from .status import BindingStatus
+
+CRD_PATH = "crds/carrierbindings.yaml"
+_HEADER = "# Generated from operator/carrier_operator/models.py by `make docs`; a test holds the two together.\n"
+
+_COLUMNS = (
+    ("Queue", "string", ".spec.queue.name", "The queue's name."),
+    ("Matched", "integer", ".status.pods.matched", "Pods that the binding applies to."),
+    ("Injected", "integer", ".status.pods.injected", "Pods that carry its sidecar."),
+    ("Missing", "integer", ".status.pods.missing", "Pods that should carry it and do not."),
+    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "The summary of all conditions."),
+    ("Age", "date", ".metadata.creationTimestamp", "Time since it was created."),
+)
+
+
+def custom_resource_definition() -> dict[str, Any]:
+    """The CRD as a document."""
+    root = {
+        "description": "Gives pods a sidecar that delivers an SQS queue's messages to an HTTP handler in the pod.",
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {
+                "type": "object",
+                "properties": {
+                    "name": {
+                        "type": "string",
+                        "maxLength": models.NAME_MAX_LENGTH,
+                        "pattern": models.NAME_PATTERN,
+                    }
+                },
+            },
+            "spec": structural_schema(models.BindingSpec),
+            "status": structural_schema(BindingStatus),
+        },
+    }
+    version = {
+        "name": models.VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": root},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": name, "type": kind, "jsonPath": path, "description": text} for name, kind, path, text in _COLUMNS
+        ],
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{models.PLURAL}.{models.GROUP}"},
+        "spec": {
+            "group": models.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": models.KIND,
+                "listKind": f"{models.KIND}List",
+                "plural": models.PLURAL,
+                "singular": models.KIND.lower(),
+                "shortNames": ["cb"],
+            },
+            "versions": [version],
+        },
+    }
+
+
+def crd_yaml() -> str:
+    """The text of crds/carrierbindings.yaml."""
+    text: str = yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True)
+    return _HEADER + text
+
+
+def main() -> int:
+    """Writes the CRD and the reference pages into the repository at the working directory."""
+    from .reference import binding_page, selection_page
+
+    for path, text in (
+        (CRD_PATH, crd_yaml()),
+        ("docs/carrierbinding.md", binding_page()),
+        ("docs/selection.md", selection_page()),
+    ):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
