@@ -25,7 +25,7 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 def load(subject: Subject, *, size: int, concurrency: tuple[int, int, int], total: int, rate: float = 0) -> Figures:
-    """CPU per message and throughput with a backlog or, with a rate, latency from the queue's arrival to the handler's."""
+    """CPU per message and throughput with a backlog; with a rate, latency from arrival in the queue to the handler."""
     with Trial(subject, size=size, concurrency=concurrency, total=total, rate=rate) as trial:
         done = trial.wait(trial.stub, "done", 120)
         figures = {
@@ -69,9 +69,7 @@ def flat(subject: Subject, *, tls: str, total: int = 1_000_000) -> Figures:
         while trial.stub.poll("done", 2.0) is None:
             samples.append(trial.memory()[1])
             seen = trial.stub.ask("stats")["deleted"]
-            print(
-                f"\r  {subject.name}: {seen:,} messages, {samples[-1]:.2f} MB private dirty ", end="", file=sys.stderr
-            )
+            print(f"\r  {seen:>9,} messages, {samples[-1]:.2f} MB private dirty ", end="", file=sys.stderr)
             if trial.process.poll() is not None or seen == total:
                 break
         print(file=sys.stderr)
@@ -114,7 +112,7 @@ def idle(subjects: list[Subject], *, tls: str, minutes: float = 1.0) -> dict[str
 
 
 def ideal_slow_s(total: int, slots: int) -> float:
-    """How long the slow mix takes when every slot takes the next message as soon as it is free, and the rest costs nothing."""
+    """How long the slow mix takes when each slot takes the next message once it is free, and the rest costs nothing."""
     free_at = [0.0] * slots
     for n in range(total):
         begins = heapq.heappop(free_at)

@@ -1,7 +1,7 @@
 """A stub SQS for the benchmark: hands out prepared messages and accepts every delete.
 
 It speaks the JSON protocol and nothing else, checks no signature, never makes a message visible again, and answers
-after a millisecond. Messages are there from the start (a backlog) or arrive evenly at a rate (long polls wait for them).
+after a millisecond. Messages are there from the start (a backlog) or arrive evenly at a rate (long polls wait).
 Run by bench/run.py; `python -m bench.stub_sqs --help` for use by hand.
 
 Reports (JSON lines): ready, first (a message was handed out), done (the last one was deleted), stats (when asked).

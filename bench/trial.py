@@ -137,9 +137,8 @@ class Trial:
             # As on a machine with system certificates: a folder looked up by hash for OpenSSL and Go; botocore, which
             # would load its own bundle, gets one of that size.
             environment["SSL_CERT_DIR"] = self._tls
-            environment["BENCH_BUNDLE"] = f"{self._tls}/bundle.pem"
         for name, value in self.subject.environment.items():
-            environment[name] = value.replace("{tls}", self._tls or "")
+            environment[name] = value.replace("{bundle}", f"{self._tls}/bundle.pem" if self._tls else "")
         environment = {name: value for name, value in environment.items() if value}
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
@@ -194,7 +193,7 @@ class Trial:
 
 
 def make_certificates(folder: str) -> None:
-    """A certificate for 127.0.0.1 in `folder`: cert.pem, key.pem, a link by its hash, and bundle.pem with all system CAs."""
+    """Makes cert.pem for 127.0.0.1, key.pem, a link by hash, and bundle.pem (with the system's CAs) in `folder`."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
         + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
