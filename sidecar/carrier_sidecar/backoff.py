@@ -1,7 +1,7 @@
 """How long to wait before trying again. Pure: the randomness is an argument.
 
-Full jitter (a wait drawn evenly from nothing to the cap of that attempt) spreads a fleet that failed at the same moment;
-a floor of a tenth keeps a lucky draw from becoming a tight loop.
+Full jitter (a wait drawn evenly from nothing to the cap of that attempt) spreads a fleet that failed at the same
+moment; a floor of a tenth keeps a lucky draw from becoming a tight loop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Backoff:
-    """Exponential backoff with jitter: attempt 1 waits up to `first_s`, each further one `factor` times that, at most `cap_s`."""
+    """Exponential, jittered: attempt 1 waits up to `first_s`, each further one `factor` times that, up to `cap_s`."""
 
     __slots__ = ("cap_s", "factor", "first_s")
 
@@ -36,8 +36,8 @@ class Backoff:
         return ceiling * (0.1 + 0.9 * draw())
 
 
-# What may pass soon (5xx, resets, throttling of one call): the cap stays near one second, since a longer one would resume
-# seconds late after an outage has ended.
+# What may pass soon (5xx, resets, throttling of one call): the cap stays near one second, since a longer one would
+# resume seconds late after an outage has ended.
 SOON = Backoff(0.1, 2.0, 1.0)
 # What needs somebody to act (permissions, credentials, a queue that is not there).
 SLOW = Backoff(1.0, 2.0, 30.0)

@@ -49,7 +49,7 @@ _ACCEPTED = {status: Answer(DELIVERED, status, "delivered") for status in range(
 
 
 def parse_retry_after(text: str, wall_s: float) -> float | None:
-    """Seconds from now that a Retry-After asks for: whole seconds or an HTTP date (never below 0); None if unreadable."""
+    """Seconds from now that a Retry-After asks for: whole seconds or an HTTP date (at least 0); None if unreadable."""
     text = text.strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])

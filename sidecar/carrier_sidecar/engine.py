@@ -1,16 +1,17 @@
 """The engine: one message's life from its receive to its delete. Sans-I/O.
 
-Events come in as method calls (`received`, `answered`, `settled`, ...) with the time as an argument; what is to be done goes
-out through two small ports, `Queue` and `Destination`, declared here because they are consumed here. No sockets, no clock, no
-environment: tests drive it in virtual time.
+Events come in as method calls (`received`, `answered`, `settled`, ...) with the time as an argument; what is to be done
+goes out through two small ports, `Queue` and `Destination`, declared here because they are consumed here. No sockets,
+no clock, no environment: tests drive it in virtual time.
 
-Who knows what: `in_flight` holds the messages, `receiving` decides when to poll, `settling` makes batches, `heartbeat` says what
-to extend, `gate` says whether to go on at all. This module moves messages between them. The promises it keeps:
+Who knows what: `in_flight` holds the messages, `receiving` decides when to poll, `settling` makes batches, `heartbeat`
+says what to extend, `gate` says whether to go on at all. This module moves messages between them. The promises it
+keeps:
 
 - a message is deleted only after the handler accepted it, and stays in hand, extended, until its delete is confirmed;
 - a message in hand is not POSTed twice at a time; a newer receipt replaces the older;
-- FIFO: one message of a group with the handler at a time, in order; a failed one stays hidden until the later ones of its
-  group are given back and that is confirmed; if the head's visibility lapses, nothing later of its group is POSTed;
+- FIFO: one message of a group with the handler at a time, in order; a failed one stays hidden until the later ones of
+  its group are given back and that is confirmed; if the head's visibility lapses, nothing later of its group is POSTed;
 - the drain always ends.
 
 A port never calls back into the engine before it has returned.
@@ -93,9 +94,9 @@ _STALE = (kinds.BAD_RECEIPT, kinds.NOT_IN_FLIGHT, kinds.INVALID)
 class Engine:
     """See the module's docstring.
 
-    `note(name, fields)` reports what people should know (rows of notes.py); `set_timer(when)` asks for a `tick` at a loop
-    time; `draw` gives random numbers in [0, 1); `new_id` unique ids. `on_gate` is called when the gate has changed,
-    `on_quiet(finished)` once when a drain has ended, or each time a pause has nothing left in hand.
+    `note(name, fields)` reports what people should know (rows of notes.py); `set_timer(when)` asks for a `tick` at a
+    loop time; `draw` gives random numbers in [0, 1); `new_id` unique ids. `on_gate` is called when the gate has
+    changed, `on_quiet(finished)` once when a drain has ended, or each time a pause has nothing left in hand.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class Engine:
         self._cut = False
         self._unfinished = False
 
-    # -- receiving -------------------------------------------------------------------------------------------------------
+    # -- receiving -----------------------------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
         """Begin (or go on) as far as the gate allows."""
@@ -164,7 +165,7 @@ class Engine:
             self.queue.receive(poll.number, count, self.heartbeat.visibility_s, poll.attempt_id)
 
     def received(self, receiver: int, messages: list[Message], sent_at: float, now: float) -> None:
-        """A receive was answered. Visibility is counted from when the request was sent: SQS cannot have begun earlier."""
+        """A receive was answered. Visibility counts from when the request was sent: SQS cannot have begun earlier."""
         receiving = self.receiving
         poll = receiving.polls[receiver]
         receiving.ended(poll)
@@ -227,7 +228,7 @@ class Engine:
         self._settled_down(now)
         self._arm()
 
-    # -- the handler -----------------------------------------------------------------------------------------------------
+    # -- the handler ---------------------------------------------------------------------------------------------------
 
     def _fill(self, now: float) -> None:
         """Give the handler as many messages as there are free slots."""
@@ -303,9 +304,10 @@ class Engine:
 
     def _finish_failed(self, head: Message, now: float) -> None:
         """Once no follower is in hand, the failed head of a group may come back."""
-        if head.group is not None and self.hand.by_id.get(head.id) is head and head.state == HELD:
-            if not self.hand.groups[head.group].followers(head):
-                self._let_return(head, now)
+        if head.group is None or self.hand.by_id.get(head.id) is not head or head.state != HELD:
+            return
+        if not self.hand.groups[head.group].followers(head):
+            self._let_return(head, now)
 
     def _let_return(self, message: Message, now: float) -> None:
         """Hide a failed message for as long as the handler asked, or leave it to its visibility timeout."""
@@ -352,7 +354,7 @@ class Engine:
             self._hold_until = NEVER
         self.start(now)
 
-    # -- giving back -----------------------------------------------------------------------------------------------------
+    # -- giving back ---------------------------------------------------------------------------------------------------
 
     def _give_back_waiting(self, now: float) -> None:
         for message in self.hand.in_state(WAITING):
@@ -384,7 +386,7 @@ class Engine:
             else:
                 self.hand.offer(message.group, now)
 
-    # -- heartbeat -------------------------------------------------------------------------------------------------------
+    # -- heartbeat -----------------------------------------------------------------------------------------------------
 
     def set_visibility(self, seconds: int) -> None:
         """The queue's own visibility timeout is that long (0 to 43200 s): never shortened, raised to 10 s."""
@@ -418,7 +420,7 @@ class Engine:
             self._drop_lapsed(message, now)
 
     def _drop_lapsed(self, message: Message, now: float) -> None:
-        """Let a lapsed message go that is not with the handler; what follows it in its group waits for it to come back."""
+        """Let a lapsed message go that is not with the handler; what follows it in its group waits for its return."""
         group = self.hand.groups.get(message.group) if message.group is not None else None
         followers = group.followers(message) if group is not None else []
         if group is not None and followers and message.state in (WAITING, POSTING):
@@ -428,7 +430,7 @@ class Engine:
             return
         self._gone(message, now)
 
-    # -- settling --------------------------------------------------------------------------------------------------------
+    # -- settling ------------------------------------------------------------------------------------------------------
 
     def settled(
         self, action: str, messages: list[Message], errors: list[QueueError | None] | None, sent_at: float, now: float
@@ -587,10 +589,10 @@ class Engine:
         else:
             self._send_change(message, HIDE_CHANGE, message.hide_s, now)
 
-    # -- the end ---------------------------------------------------------------------------------------------------------
+    # -- the end -------------------------------------------------------------------------------------------------------
 
     def drain(self, now: float, deadline: float) -> None:
-        """Stop for good: give back what has not begun, let the handler finish until `deadline`, settle. `on_quiet` follows."""
+        """Stop for good: give back what has not begun, let the handler finish until `deadline`; then `on_quiet`."""
         if self.gate.shut(DRAINING):
             self._deadline = deadline
             self.on_gate()
@@ -649,7 +651,7 @@ class Engine:
                 self.receiving.idle.append(poll)
         self._settled_down(now)
 
-    # -- time ------------------------------------------------------------------------------------------------------------
+    # -- time ----------------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
         """The timer asked for by `set_timer` fired."""

@@ -1,7 +1,7 @@
 """The gate: whether messages may be received, and whether they may be given to the handler. Pure.
 
-The gate is open while nobody holds it shut. Each reason is a row of the table below; readiness, metrics and log lines name the
-reasons that hold, so that "why does it not receive?" has one answer in one place.
+The gate is open while nobody holds it shut. Each reason is a row of the table below; readiness, metrics and log lines
+name the reasons that hold, so that "why does it not receive?" has one answer in one place.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Which messages in hand need their visibility extended, and which are no longer ours. Pure.
 
-A message is extended when half of the visibility timeout is gone, so that several tries fit before it runs out. What is due
-soon goes along, so that extensions travel in batches. There is no structure ordered by deadline: those in hand are few (the
-slots and one batch), and looking at all of them once per half visibility timeout costs less than keeping an order per message.
+A message is extended when half of the visibility timeout is gone, so that several tries fit before it runs out. What is
+due soon goes along, so that extensions travel in batches. There is no structure ordered by deadline: those in hand are
+few (the slots and one batch), and looking at all of them once per half visibility timeout costs less than keeping an
+order per message.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _KEPT = (WAITING, POSTING, ACCEPTED, HELD)
 
 
 class Heartbeat:
-    """`visibility_s` is what every receive and extension asks for; `allowed` turns False once SQS refuses extensions."""
+    """`visibility_s` is what each receive and extension asks for; `allowed` is False once SQS refuses extensions."""
 
     __slots__ = ("allowed", "visibility_s", "wake_at")
 

@@ -24,12 +24,11 @@ def parse_http_date(text: str) -> int | None:
     """Unix seconds of an HTTP date in any of its three forms (IMF-fixdate, RFC 850, asctime); None where it is none."""
     words = text.replace(",", " ").replace("-", " ").split()
     try:
-        if len(words) == 6 and words[5] in (
-            "GMT",
-            "UTC",
-        ):  # Sun, 06 Nov 1994 08:49:37 GMT / Sunday, 06-Nov-94 08:49:37 GMT
+        # Sun, 06 Nov 1994 08:49:37 GMT / Sunday, 06-Nov-94 08:49:37 GMT
+        if len(words) == 6 and words[5] in ("GMT", "UTC"):
             day, month, year, clock = words[1], words[2], words[3], words[4]
-        elif len(words) == 5:  # Sun Nov  6 08:49:37 1994
+        # Sun Nov  6 08:49:37 1994
+        elif len(words) == 5:
             month, day, clock, year = words[1], words[2], words[3], words[4]
         else:
             return None

@@ -1,7 +1,7 @@
 """The messages in hand: the one structure that receiving, heartbeat, settling and drain all read. Pure.
 
-Nothing else holds messages. A message is in hand from its receive until its delete or its give-back is confirmed, or until it
-is let go. Its states:
+Nothing else holds messages. A message is in hand from its receive until its delete or its give-back is confirmed, or
+until it is let go. Its states:
 
     WAITING ──▶ POSTING ──▶ ACCEPTED ──▶ gone        delivered; in hand, with heartbeat, until the delete is confirmed
        │           ├──────▶ HIDING ────▶ gone        Retry-After: until the change of visibility is confirmed
@@ -34,8 +34,8 @@ EXTEND = "extend"
 RELEASE = "release"
 HIDE = "hide"
 
-# How many delivered but undeleted messages are remembered after they were let go, so that they are deleted, not delivered
-# again, when they come back. 1,000 ids are about 100 kB.
+# How many delivered but undeleted messages are remembered after they were let go, so that they are deleted, not
+# delivered again, when they come back. 1,000 ids are about 100 kB.
 MAX_REMEMBERED = 1000
 
 
@@ -67,7 +67,7 @@ class Group:
 class InFlight:
     """Messages in hand by id, what of them can go to the handler, and how many bytes they are."""
 
-    __slots__ = ("_ready", "bytes", "by_id", "groups", "posting", "remembered", "waiting")
+    __slots__ = ("_ready", "by_id", "bytes", "groups", "posting", "remembered", "waiting")
 
     def __init__(self) -> None:
         self.by_id: dict[str, Message] = {}
@@ -110,7 +110,7 @@ class InFlight:
                 self._ready.append(message)
 
     def take(self, now: float) -> Message | None:
-        """The next message for the handler, now POSTING; None if there is none. Skips those that left or lost their turn."""
+        """The next message for the handler, now POSTING; None if there is none. Skips those that lost their turn."""
         ready = self._ready
         while ready:
             message = ready.popleft()

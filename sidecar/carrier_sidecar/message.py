@@ -14,16 +14,17 @@ class Message:
     """A message as received, with the engine's own notes on it.
 
     What the receiver fills in: `id`, `receipt` (the newest receipt handle), `body` (UTF-8), `content_type` (attribute
-    Body.ContentType, or None), `receive_count`, `first_receive_time` and `sent_time` (milliseconds since the epoch, as text,
-    empty when the server did not say), `group` (MessageGroupId on FIFO queues, else None), `attributes` (message attributes
-    as received, or None), `system` (system attributes as received), `fault` (why it must not be POSTed, e.g. a wrong MD5;
-    None when sound).
+    Body.ContentType, or None), `receive_count`, `first_receive_time` and `sent_time` (milliseconds since the epoch, as
+    text, empty when the server did not say), `group` (MessageGroupId on FIFO queues, else None), `attributes` (message
+    attributes as received, or None), `system` (system attributes as received), `fault` (why it must not be POSTed, e.g.
+    a wrong MD5; None when sound).
 
     What the engine notes: `state` (see in_flight.py), `visible_at` (loop seconds at which SQS shows it to others),
     `hidden_since` (loop seconds of the receive, from which SQS counts its 12 hours), `posted_at` (loop seconds),
-    `lapsed` (it is no longer ours to extend), `change` (the change of visibility that is under way: "", EXTEND, RELEASE or
-    HIDE), `change_s` (the seconds that change asks for), `change_receipt` and `delete_receipt` (the receipt which the call
-    under way names: a receive in the meantime brings a newer one), `hide_s` (what the handler asked for, -1 for nothing), `attempts` (failed settles in a row), `retry_at`.
+    `lapsed` (it is no longer ours to extend), `change` (the change of visibility that is under way: "", EXTEND, RELEASE
+    or HIDE), `change_s` (the seconds that change asks for), `change_receipt` and `delete_receipt` (the receipt which
+    the call under way names: a receive in the meantime brings a newer one), `hide_s` (what the handler asked for, -1
+    for nothing), `attempts` (failed settles in a row), `retry_at`.
     """
 
     __slots__ = (
@@ -54,7 +55,7 @@ class Message:
 
     def __init__(
         self,
-        id: str,
+        message_id: str,
         receipt: str,
         body: bytes,
         *,
@@ -67,7 +68,7 @@ class Message:
         system: Mapping[str, str] | None = None,
         fault: str | None = None,
     ) -> None:
-        self.id = id
+        self.id = message_id
         self.receipt = receipt
         self.body = body
         self.content_type = content_type
@@ -114,8 +115,8 @@ INVALID = "invalid"  # any other 4xx
 class QueueError(Exception):
     """A call to the queue, or one entry of a batch call, that failed.
 
-    `kind` is one of the constants above; `code` is the server's own name for it (or ""); `detail` a sentence for people,
-    without secrets; `answered` says whether the server answered at all.
+    `kind` is one of the constants above; `code` is the server's own name for it (or ""); `detail` a sentence for
+    people, without secrets; `answered` says whether the server answered at all.
     """
 
     def __init__(self, kind: str, code: str, detail: str, *, answered: bool) -> None:

@@ -1,9 +1,9 @@
 """When to ask SQS for messages, and for how many. Pure.
 
-Slots, not batches: a poll asks for the room there is, and reserves it, so that what arrives always fits. While the handler is
-slow (or its pace unknown) there is room for the free slots only: a message must not wait in this pod while another could do it.
-While it is fast, one batch is fetched ahead, and a poll waits until there is room for a full batch, since receive calls are
-billed.
+Slots, not batches: a poll asks for the room there is, and reserves it, so that what arrives always fits. While the
+handler is slow (or its pace unknown) there is room for the free slots only: a message must not wait in this pod while
+another could do it. While it is fast, one batch is fetched ahead, and a poll waits until there is room for a full
+batch, since receive calls are billed.
 """
 
 from __future__ import annotations
@@ -125,8 +125,11 @@ class Receiving:
         self.size_guess = size if size > guess else max(size, guess - guess // 256, 1024)
 
     def failed(self, poll: Poll, error: QueueError, now: float, draw: Callable[[], float]) -> float:
-        """The call failed: when (loop seconds) that receiver may try again. Only a call without any answer keeps its
-        ReceiveRequestAttemptId: SQS then hands out the same messages instead of hiding them for a visibility timeout."""
+        """The call failed: when (loop seconds) that receiver may try again.
+
+        Only a call without any answer keeps its ReceiveRequestAttemptId: SQS then hands out the same messages instead
+        of hiding them for a visibility timeout.
+        """
         if error.answered:
             poll.attempt_id = ""
         poll.failures += 1

@@ -1,7 +1,8 @@
 """Collecting deletes and changes of visibility into batches, and trying again what failed. Pure.
 
-A batch goes out when ten are there or a few milliseconds after its first. After a call that failed as a whole everything
-waits for a jittered backoff, so that an outage of SQS sees few calls; an entry that failed alone waits by itself.
+A batch goes out when ten are there or a few milliseconds after its first. After a call that failed as a whole
+everything waits for a jittered backoff, so that an outage of SQS sees few calls; an entry that failed alone waits by
+itself.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Settling:
         "_changes",
         "_deletes",
         "_draw",
-        "_later",
         "_late",
+        "_later",
         "_linger_s",
         "_port",
         "_sequence",
