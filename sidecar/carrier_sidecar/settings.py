@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 
 class SettingsError(Exception):
-    """The environment can't be used. `problems`: a sentence for each bad variable; `warnings` as in Settings."""
+    """The environment can't be used. `problems`: a sentence for each bad variable; `warnings` as in Settings;
+    `settings`: what could be read, None for attributes in `settings.bad`."""
 
-    def __init__(self, problems: list[str], warnings: list[str]) -> None:
+    def __init__(self, problems: list[str], settings: Settings) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
-        self.warnings = tuple(warnings)
+        self.warnings = settings.warnings
+        self.settings = settings
 
 
 class Settings:
@@ -65,8 +67,9 @@ class Settings:
 
     origin: Mapping[str, str]
     warnings: tuple[str, ...]
+    bad: tuple[str, ...]  # attributes that have no value: empty unless it came with a SettingsError
 
-    __slots__ = (*(row.attribute for row in ROWS), "origin", "warnings")
+    __slots__ = (*(row.attribute for row in ROWS), "bad", "origin", "warnings")
 
     @property
     def slots(self) -> int:
@@ -94,9 +97,10 @@ def parse(environ: Mapping[str, str]) -> Settings:
     if settings.drain_token and "probe_address" not in problems and settings.probe_address is None:
         warnings.append("CARRIER_DRAIN_TOKEN has no effect without CARRIER_PROBE_ADDRESS")
     warnings.extend(_unknown_names(environ))
-    if problems:
-        raise SettingsError(list(problems.values()), warnings)
     settings.warnings = tuple(warnings)
+    settings.bad = tuple(problems)
+    if problems:
+        raise SettingsError(list(problems.values()), settings)
     return settings
 
 

@@ -130,7 +130,7 @@ def test_every_row_has_its_cases() -> None:
 
 def test_attributes_of_settings_are_those_of_the_table() -> None:
     annotated = list(Settings.__annotations__)
-    assert annotated == [row.attribute for row in ROWS] + ["origin", "warnings"]
+    assert annotated == [row.attribute for row in ROWS] + ["origin", "warnings", "bad"]
 
 
 @pytest.mark.parametrize(("name", "value"), DEFAULTS.items())

@@ -1,0 +1,33 @@
+"""Writes the generated reference pages (`make docs`); a test holds that they are up to date."""
+
+import importlib
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Path of a page and the function that gives its text.
+PAGES = {
+    "docs/settings.md": "tools.settings_reference:render",
+}
+
+
+def render(path: str) -> str:
+    """The text that the page should have."""
+    module, _, function = PAGES[path].partition(":")
+    text: str = getattr(importlib.import_module(module), function)()
+    return text
+
+
+def main() -> int:
+    sys.path[:0] = [str(ROOT), str(ROOT / "sidecar"), str(ROOT / "operator")]
+    for name in PAGES:
+        path = ROOT / name
+        text = render(name)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"{name} written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
