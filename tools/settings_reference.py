@@ -20,8 +20,8 @@ where each comes from, and says what is wrong with them; `carrier-sidecar check`
   makes them octal.
 - **Set but empty** means empty for text, URLs, addresses and lists, and is an error for everything else.
 - **A bad value** stops the sidecar with exit code 2. All bad variables are reported at once.
-- **An unknown `CARRIER_` variable** is a warning, with the name that was probably meant. What Kubernetes sets for Services
-  called carrier or carrier-* causes none.
+- **An unknown `CARRIER_` variable** is a warning, with the name that was probably meant. What Kubernetes sets for
+  Services called carrier or carrier-* causes none.
 
 In the column *Go*, ✓ says that the Go program Carrier has the variable, too, with the same meaning and default.
 """
@@ -38,12 +38,12 @@ and cause a warning: {names}.
 _OTHERS = (
     (
         "AWS credentials and region",
-        "Sources are tried in the order of this table; the first that gives credentials is used. Profiles, single sign-on\n"
-        "and credential_process need the optional dependency botocore.",
+        "Sources are tried in the order of this table; the first that gives credentials is used. Profiles, single\n"
+        "sign-on and credential_process need the optional dependency botocore.",
         (
             (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "Static credentials."),
             (("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME"),
-             "IAM roles for service accounts: AssumeRoleWithWebIdentity, with the token in the file read at each refresh."),
+             "IAM roles for service accounts: AssumeRoleWithWebIdentity, the token read at each refresh."),
             (("AWS_STS_REGIONAL_ENDPOINTS", "AWS_ENDPOINT_URL_STS"), "Where that call goes."),
             (("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
              "Profiles, single sign-on, credential_process."),
@@ -62,7 +62,7 @@ _OTHERS = (
         (
             (("AWS_CA_BUNDLE",), "File with the certificate authorities that are trusted, instead of the system's."),
             (("SSL_CERT_FILE", "SSL_CERT_DIR"), "The system's certificate authorities, as OpenSSL looks them up."),
-            (("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"), "Proxy towards SQS, by the endpoint's scheme; also in lower case."),
+            (("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"), "Proxy towards SQS, by the scheme; also in lower case."),
         ),
     ),
 )
