@@ -1,0 +1,99 @@
+"""What is rendered is what the sidecar reads: generated bindings through the sidecar's own settings and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from carrier_operator import render
+from carrier_operator.models import BindingSpec
+from carrier_operator.rules import seconds
+from carrier_operator.schema import structural_schema
+from carrier_sidecar import settings, settings_table
+from hypothesis import given
+from tests.property.operator.bindings import SPECS
+
+KNOWN = {row.name for row in settings_table.ROWS}
+
+
+@given(SPECS)
+def test_the_sidecar_reads_back_what_the_binding_says(document: dict[str, Any]) -> None:
+    spec = BindingSpec.model_validate(document)
+    place = render.Place(webhook_port=8080, health_port=8081, probe_address=":9464", token="t0ken-t0ken")
+    environ = render.environment(spec, place)
+    read = settings.parse({name: value for name, value in environ.items() if name in KNOWN})
+    assert not [warning for warning in read.warnings if "unknown" in warning]
+
+    queue, webhook, limits = spec.queue, spec.webhook, spec.concurrency
+    assert read.sqs_endpoint == render.queue_endpoint(spec)
+    assert read.sqs_queue_url == (queue.url or "")
+    if queue.name is not None:
+        assert read.sqs_queue_name == queue.name
+    assert (read.sqs_queue_owner, read.sqs_region) == (queue.owner or "", queue.region or "")
+    assert (read.sqs_batch_size, read.sqs_receivers, read.sqs_receiver_workers) == (
+        limits.batch_size,
+        limits.receivers,
+        limits.workers,
+    )
+    assert (read.max_in_flight, read.max_in_flight_bytes) == (limits.max_in_flight or 0, limits.max_in_flight_bytes)
+    assert read.webhook_endpoint == render.webhook_endpoint(spec, place)
+    assert read.webhook_request_timeout == seconds(webhook.timeout)
+    assert read.webhook_default_content_type == webhook.default_content_type
+    assert read.webhook_tls_insecure_skip_verify == bool(webhook.tls and webhook.tls.insecure_skip_verify)
+    assert read.webhook_offline_action == webhook.offline_action.lower()
+    names = webhook.attribute_headers or []
+    assert read.webhook_attribute_headers == (("*",) if "*" in names else tuple(names))
+    assert read.webhook_health_check_endpoint == (render.health_endpoint(spec, place) or "")
+    if webhook.health_check is not None:
+        assert read.webhook_health_check_interval == seconds(webhook.health_check.interval)
+        assert read.webhook_health_check_timeout == seconds(webhook.health_check.timeout)
+        assert read.webhook_offline_threshold_count == webhook.health_check.offline_threshold
+    assert read.shutdown_timeout == seconds(spec.sidecar.shutdown_timeout)
+    assert (read.log_level, read.enable_colorized_logging) == (spec.logging.level, spec.logging.color)
+    assert read.enable_stat_log == (spec.logging.stat_interval is not None)
+    if spec.logging.stat_interval is not None:
+        assert read.stat_log_timer == seconds(spec.logging.stat_interval)
+    assert (read.start_errors, read.drain_token, read.probe_address) == ("retry", "t0ken-t0ken", ("", 9464))
+
+
+@given(SPECS)
+def test_what_is_the_default_is_not_written(document: dict[str, Any]) -> None:
+    environ = render.environment(BindingSpec.model_validate(document), render.Place())
+    defaults = settings.parse({"CARRIER_SQS_ENDPOINT": "http://x", "CARRIER_SQS_QUEUE_NAME": "x"})
+    read = settings.parse({name: value for name, value in environ.items() if name in KNOWN})
+    for row in settings_table.ROWS:
+        if row.name in environ:
+            assert row.default is None or getattr(read, row.attribute) != getattr(defaults, row.attribute), row.name
+
+
+def test_the_least_binding_is_a_short_environment() -> None:
+    spec = BindingSpec.model_validate({"queue": {"name": "orders", "region": "us-west-2"}})
+    assert render.environment(spec, render.Place()) == {
+        "CARRIER_SQS_ENDPOINT": "https://sqs.us-west-2.amazonaws.com",
+        "CARRIER_SQS_QUEUE_NAME": "orders",
+        "CARRIER_SQS_REGION": "us-west-2",
+        "CARRIER_START_ERRORS": "retry",
+    }
+
+
+def test_every_variable_of_the_sidecar_can_be_said_in_a_binding() -> None:
+    said = {field.variable for field in render.FIELDS}
+    assert sorted(KNOWN - said) == []
+
+
+def _leaves(schema: dict[str, Any], path: str) -> list[str]:
+    found = []
+    for name, child in schema.get("properties", {}).items():
+        here = f"{path}.{name}" if path else name
+        deeper = _leaves(child, here) + _leaves(child.get("items", {}), f"{here}[]")
+        found += deeper or [here]
+    return found
+
+
+def test_every_field_of_a_binding_becomes_a_variable_or_shapes_the_container() -> None:
+    said = {path for field in render.FIELDS for path in field.paths}
+    silent = [
+        path
+        for path in _leaves(structural_schema(BindingSpec), "")
+        if path not in said and path.split(".")[0] not in render.NOT_ENVIRONMENT
+    ]
+    assert silent == []
