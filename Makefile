@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 EXTRAS := dev,operator
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test scenario bench lint format docs clean
+.PHONY: help venv demo test scenario integration e2e bench lint format docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: ## set up .venv (every target does so by itself)
 	@sh tools/venv.sh $(VENV) $(EXTRAS)
@@ -21,6 +21,14 @@ test: venv ## linters, types, layers; unit, property, contract and wire tests (u
 
 scenario: venv ## the real process under faults, in real time (minutes)
 	@$(BIN)/python tools/checks.py scenario
+
+integration: venv ## on a real API server, no node (built on a machine's first call: minutes; or KUBECONFIG)
+	@$(BIN)/python -m e2e.cluster prepare --no-node
+	@$(BIN)/python tools/checks.py integration
+
+e2e: venv ## pods on a real kubelet (needs root, a Docker engine or KUBECONFIG)
+	@$(BIN)/python -m e2e.cluster prepare
+	@$(BIN)/python tools/checks.py e2e
 
 bench: venv ## CPU, memory, start and throughput against a baseline (ONLY=name REPS=n AGAINST=cmd PROFILE=1 PYTHON=path)
 	@$(BIN)/python -m bench.run

@@ -1,4 +1,4 @@
-"""Runs the checks behind `make test`, `make scenario` and `make lint`, and ends with a summary.
+"""Runs the checks behind `make test`, `scenario`, `integration`, `e2e` and `lint`, and ends with a summary.
 
 The linters run beside the tests, since both are bound by one core each. Each step's output appears when the step is
 done, so that it can be read; the tests' output appears as it comes.
@@ -24,11 +24,13 @@ LINT = (
     ("mypy", [str(BIN / "mypy")]),
 )
 TIERS = {
-    "test": ["unit", "property", "contract", "wire"],
-    "scenario": ["scenario"],
+    "test": ["tests/unit", "tests/property", "tests/contract", "tests/wire"],
+    "scenario": ["tests/scenario"],
+    "integration": ["tests/integration"],
+    "e2e": ["e2e"],
 }
-# Scenarios measure time; beside other tests they would measure those.
-WORKERS = {"test": "2", "scenario": "0"}
+# Scenarios measure time; beside other tests they would measure those. Every worker would have a cluster of its own.
+WORKERS = {"test": "2", "scenario": "0", "integration": "0", "e2e": "0"}
 NO_TESTS_COLLECTED = 5
 
 
@@ -61,7 +63,7 @@ def counts(line: str) -> dict[str, int]:
 
 
 def run_pytest(tier: str, extra: list[str]) -> tuple[Step, dict[str, int]]:
-    folders = [f"tests/{name}" for name in TIERS[tier] if (ROOT / "tests" / name).is_dir()]
+    folders = [name for name in TIERS[tier] if (ROOT / name).is_dir()]
     if not folders:
         return Step("pytest", True, 0.0, "no tests there"), {}
     argv = [str(BIN / "python"), "-m", "pytest", "-q", *folders, *extra]

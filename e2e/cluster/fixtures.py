@@ -1,0 +1,104 @@
+"""pytest fixtures for tests on a cluster; a conftest.py takes them in by name.
+
+    from e2e.cluster.fixtures import api, cluster_fixture, kubectl, namespace
+    cluster = cluster_fixture(with_node=False)
+
+One cluster per test run. Where there can be none the tests are skipped with one line that says what is missing; with
+CARRIER_REQUIRE_CLUSTER=1 they fail with it, so that a run that is meant to have one can't pass by skipping.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import kubernetes
+import pytest
+
+from . import binaries
+from .choice import Cluster, running
+from .errors import Unavailable
+
+
+def cluster_fixture(*, with_node: bool) -> Callable[..., Any]:
+    """A session fixture `cluster`; without a node pods are admitted and stay Pending."""
+
+    @pytest.fixture(scope="session", name="cluster")
+    def cluster() -> Iterator[Cluster]:
+        try:
+            with running(with_node=with_node) as started:
+                yield started
+        except Unavailable as missing:
+            if os.environ.get("CARRIER_REQUIRE_CLUSTER"):
+                pytest.fail(f"no cluster: {missing}", pytrace=False)
+            pytest.skip(f"no cluster: {missing}")
+
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def api(cluster: Cluster) -> Any:
+    """A client of the cluster with an administrator's rights, for the classes of `kubernetes.client`."""
+    return kubernetes.config.new_client_from_config(config_file=cluster.kubeconfig)
+
+
+@pytest.fixture
+def namespace(api: Any) -> Iterator[str]:
+    """The name of a namespace of the test's own, with its default ServiceAccount; deleted afterwards."""
+    with new_namespace(api) as name:
+        yield name
+
+
+@contextmanager
+def new_namespace(api: Any, labels: dict[str, str] | None = None) -> Iterator[str]:
+    """A namespace with these labels, ready for pods; deleted at the end of the block (without waiting)."""
+    core = kubernetes.client.CoreV1Api(api)
+    name = f"carrier-test-{secrets.token_hex(4)}"
+    core.create_namespace({"metadata": {"name": name, "labels": labels or {}}})
+    try:
+        # Pods are refused until the controller manager has made the account.
+        watch = kubernetes.watch.Watch()
+        for _ in watch.stream(core.list_namespaced_service_account, name, timeout_seconds=30):
+            watch.stop()
+        yield name
+    finally:
+        core.delete_namespace(name)
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: Cluster) -> Callable[..., str]:
+    """`kubectl("explain", "pod", stdin=...)`: its standard output; AssertionError with its errors if it fails."""
+    program = binaries.kubectl()
+
+    def call(*arguments: str, stdin: str | None = None) -> str:
+        return _output([program, *arguments], cluster, stdin)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def helm(cluster: Cluster) -> Callable[..., str]:
+    """`helm("template", "name", "chart", ...)`: like kubectl. Built on a machine's first call, a minute.
+
+    Tests that only render need no cluster: `binaries.helm()` is the program.
+    """
+    program = binaries.helm()
+
+    def call(*arguments: str, stdin: str | None = None) -> str:
+        return _output([program, *arguments], cluster, stdin)
+
+    return call
+
+
+def _output(arguments: list[str | Path], cluster: Cluster, stdin: str | None) -> str:
+    environment = dict(os.environ, KUBECONFIG=cluster.kubeconfig)
+    ended = subprocess.run(
+        arguments, env=environment, input=stdin, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, f"{Path(arguments[0]).name} {' '.join(map(str, arguments[1:]))}: {ended.stderr}"
+    return ended.stdout
