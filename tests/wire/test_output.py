@@ -107,7 +107,7 @@ def test_a_full_disk_costs_lines_and_says_so_once_it_works_again(tmp_path: pathl
     os.close(target)
     os.close(fd)
     assert output.dropped == lost
-    assert text == LINE * (1000 - lost) + b"lost %d\n" % lost + b"after\n"
+    assert text == LINE * (1000 - lost) + b"after\n" + b"lost %d\n" % lost
 
 
 def test_regular_files_take_lines_of_any_length(tmp_path: pathlib.Path) -> None:
