@@ -43,6 +43,8 @@ NOTES: dict[str, tuple[str, str, str]] = {
     "receive_failed": (ERROR, "sqs", "failed to receive messages"),
     "received_again": (DEBUG, "engine", "a message in hand was received again; its newer receipt is used"),
     "delivered_before": (WARN, "engine", "a message that was delivered before came back; deleting it, not delivering it again"),
+    "messages_skipped": (ERROR, "sqs", "messages without id or receipt handle were received and left out"),
+    "clock_corrected": (WARN, "sqs", "our clock and the server's differ by minutes; the server's time is used"),
     # the handler
     "handler_online": (INFO, "webhook", "the handler answers"),
     "handler_offline": (WARN, "webhook", "the handler is offline; nothing is received until it answers"),

@@ -1,0 +1,61 @@
+"""Puts the parts of the SQS side together for an environment: region, clock, credentials, queue."""
+
+from __future__ import annotations
+
+from carrier_sidecar.sqs.clock import ServerClock
+from carrier_sidecar.sqs.credentials.chain import Chain, default_sources
+from carrier_sidecar.sqs.credentials.files import read_profile
+from carrier_sidecar.sqs.credentials.store import CredentialStore
+from carrier_sidecar.sqs.protocol import CONTENT_TYPE_ATTRIBUTE
+from carrier_sidecar.sqs.region import NoRegion, choose_region
+from carrier_sidecar.sqs.web import Web
+from carrier_sidecar.url import parse_url
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from carrier_sidecar.loop.api import Loop
+    from carrier_sidecar.settings import Settings
+    from carrier_sidecar.sqs.queue import Note, SqsQueue
+
+
+def build_queue(
+    kind: type[SqsQueue], loop: Loop, settings: Settings, environ: Mapping[str, str], note: Note
+) -> SqsQueue:
+    """A queue that is not open yet. Nothing is sent."""
+    endpoint = parse_url(settings.sqs_endpoint)
+    problem = ""
+    try:
+        region = choose_region(settings.sqs_region, endpoint.host, environ, read_profile(environ).region)
+    except NoRegion as error:
+        region = ""
+        problem = str(error)
+    web = Web(loop, ca_file(environ))
+    clock = ServerClock(loop.wall)
+    return kind(
+        loop,
+        endpoint=endpoint,
+        web=web,
+        clock=clock,
+        credentials=CredentialStore(loop, clock, Chain(default_sources(web, environ, region)), note=note),
+        region=region,
+        queue_name=settings.sqs_queue_name,
+        queue_url=settings.sqs_queue_url,
+        queue_owner=settings.sqs_queue_owner,
+        attribute_names=attribute_names(settings.webhook_attribute_headers),
+        note=note,
+        problem=problem,
+    )
+
+
+def ca_file(environ: Mapping[str, str]) -> str | None:
+    """AWS_CA_BUNDLE, else SSL_CERT_FILE, else None: the system's own."""
+    return environ.get("AWS_CA_BUNDLE") or environ.get("SSL_CERT_FILE") or None
+
+
+def attribute_names(wanted: Sequence[str]) -> tuple[str, ...]:
+    """What to ask for so that these attributes (or all: *) and the content type come along."""
+    if "*" in wanted:
+        return ("All",)
+    return tuple(dict.fromkeys((CONTENT_TYPE_ATTRIBUTE, *wanted)))
