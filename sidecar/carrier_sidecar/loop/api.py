@@ -107,6 +107,10 @@ class Loop(Protocol):
         """Resolve, try each address in turn, shake hands. `opened` or `lost` within the time. `lost(REFUSED)` only when
         every address that could be tried refused."""
 
+    def start_tls(self, stream: Stream, tls: TLS, receiver: Receiver, timeout_s: float) -> Stream:
+        """Shake hands on an open stream of this loop's (a tunnel through a proxy). The old stream is silent from now
+        on; the new one calls `opened` or `lost` within the time."""
+
     def listen(self, host: str, port: int, accept: Callable[[Stream], Receiver]) -> Listener:
         """Accept connections; an empty host means all interfaces, IPv6 included where there is IPv6. OSError if it
         can't bind."""

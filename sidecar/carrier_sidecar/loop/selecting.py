@@ -87,6 +87,14 @@ class SelectingLoop:
         connecting.connect(self, stream, host, port, receiver, timeout_s)
         return stream
 
+    def start_tls(self, stream: Stream, tls: TLS, receiver: Receiver, timeout_s: float) -> Stream:
+        """Shake hands on an open stream."""
+        from carrier_sidecar.loop.tls_streams import TLSStream, upgrade
+
+        secured = TLSStream(self, tls)
+        upgrade(self, stream, secured, receiver, timeout_s)
+        return secured
+
     def listen(self, host: str, port: int, accept: Callable[[Stream], Receiver]) -> Listener:
         """Accept connections. OSError if it can't bind."""
         return listening.listen(self, host, port, accept)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from _socket import IPPROTO_TCP, SHUT_WR, SO_ERROR, SOL_SOCKET, TCP_NODELAY
+from os import strerror
 
 from carrier_sidecar.loop.errors import RESET, StreamError
 from carrier_sidecar.loop.polling import IN, OUT
@@ -16,10 +17,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Callable
+    from typing import Protocol
 
     from carrier_sidecar.loop.api import Receiver, Timer
-    from carrier_sidecar.loop.connecting import Attempt
     from carrier_sidecar.loop.selecting import SelectingLoop
+
+    class Opening(Protocol):
+        """What is under way to open a stream."""
+
+        def opened(self) -> None:
+            """It is open, or failed by itself: nothing more is wanted."""
+
+        def abandon(self) -> None:
+            """Nobody wants it any more."""
+
 
 # Below the allocator's mmap threshold (128 KiB): a larger buffer costs two system calls and page faults per read.
 RECEIVE_SIZE = 65536
@@ -47,6 +58,9 @@ class SocketStream:
         "unsent",
     )
 
+    _send: Callable[[bytes | memoryview], int]  # of the open socket, as _recv
+    _recv: Callable[[int], bytes]
+
     def __init__(self, loop: SelectingLoop) -> None:
         self._loop = loop
         self._receiver: Receiver | None = None
@@ -55,7 +69,7 @@ class SocketStream:
         self._fd = -1
         self._interest = 0
         self._out: list[memoryview] = []
-        self._attempt: Attempt | None = None
+        self._attempt: Opening | None = None
         self._linger: Timer | None = None
         self._dead = False
         self._error: StreamError | None = None
@@ -64,7 +78,7 @@ class SocketStream:
 
     # For connecting.py and listening.py
 
-    def own(self, receiver: Receiver, attempt: Attempt | None = None) -> None:
+    def own(self, receiver: Receiver, attempt: Opening | None = None) -> None:
         """Tell whom to call, and which attempt to end when the stream is closed before it is open."""
         self._receiver = receiver
         self._received = receiver.received
@@ -74,6 +88,15 @@ class SocketStream:
         """The TCP connection stands; the socket is watched already."""
         self.attach(sock, IN)
         self.finish_opening()
+
+    def detach(self) -> socket:
+        """Give the open socket away (to a TLS stream on top); this stream is closed."""
+        sock, self._sock = self._sock, None
+        assert sock is not None
+        self._loop.forget(self._fd)
+        self._fd = -1
+        self.close()
+        return sock
 
     def attach(self, sock: socket, interest: int) -> None:
         """Take the open socket over."""
@@ -164,14 +187,8 @@ class SocketStream:
 
     def _ready(self, events: int) -> None:
         """Called by the loop with the poller's flags."""
-        if events != IN:
-            if events & OUT:
-                self._flush()
-            if self._fd < 0 or not events & ~OUT:
-                return
-            if not self._interest & IN:  # a hang-up or error after the end of what was to be read
-                self._break(OSError(self._take_error() or errno.ECONNRESET, "connection reset"))
-                return
+        if events != IN and not self._may_read(events):
+            return
         try:
             data = self._recv(RECEIVE_SIZE)
         except BlockingIOError:
@@ -185,6 +202,18 @@ class SocketStream:
                 received(data)
         else:
             self._end_of_input()
+
+    def _may_read(self, events: int) -> bool:
+        """Handle all flags but IN."""
+        if events & OUT:
+            self._flush()
+        if self._fd < 0 or not events & ~OUT:
+            return False
+        if not self._interest & IN:  # a hang-up or error after the end of what was to be read
+            code = self._take_error() or errno.ECONNRESET
+            self._break(OSError(code, strerror(code)))
+            return False
+        return True
 
     def _end_of_input(self) -> None:
         self._want(self._interest & ~IN)  # level-triggered: it would be reported for ever

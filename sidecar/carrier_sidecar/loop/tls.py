@@ -35,3 +35,9 @@ class TLS:
         self.client_cert = client_cert
         self.client_key = client_key
         self.context: object = None  # made by tls_streams at the first handshake
+
+    def check(self) -> None:
+        """Load the files now. OSError with the file and the reason when one can't be read or is no PEM."""
+        from carrier_sidecar.loop.tls_streams import context_of
+
+        context_of(self)
