@@ -56,6 +56,30 @@ class Settings:
     webhook_health_check_timeout: float
     webhook_offline_threshold_count: int
     webhook_offline_action: str
+    webhook_headers: tuple[tuple[str, str], ...]
+    webhook_ca_file: str
+    webhook_cert_file: str
+    webhook_key_file: str
+    webhook_username: str
+    webhook_password_file: str
+    webhook_bearer_token_file: str
+    webhook_trace_context: str
+    retry_initial: float
+    retry_factor: float
+    retry_max: float
+    retry_by_status: tuple[tuple[str, float, float | None, float | None], ...]  # status, initial, factor, max
+    give_up_receives: int
+    give_up_age: float
+    dead_letters: bool
+    dead_letter_statuses: tuple[str, ...]
+    dead_letter_queue: str
+    rate_limit: str
+    rate_burst: int
+    breaker_failures: int
+    breaker_ratio: float
+    breaker_window: float
+    breaker_pause: float
+    suspended: bool
     start_errors: str
     shutdown_timeout: float
     probe_address: tuple[str, int] | None
@@ -76,6 +100,18 @@ class Settings:
         """POSTs at once: CARRIER_MAX_IN_FLIGHT, or receivers × workers."""
         return self.max_in_flight or self.sqs_receivers * (self.sqs_receiver_workers or self.sqs_batch_size)
 
+    @property
+    def sends_dead_letters(self) -> bool:
+        """Whether any way leads to the dead-letter queue: then the answer header is heeded and every receive asks for
+        all attributes."""
+        return bool(
+            self.dead_letters
+            or self.dead_letter_queue
+            or self.dead_letter_statuses
+            or self.give_up_receives
+            or self.give_up_age
+        )
+
 
 def parse(environ: Mapping[str, str]) -> Settings:
     """Settings from an environment; SettingsError lists everything that is wrong with it."""
@@ -94,6 +130,8 @@ def parse(environ: Mapping[str, str]) -> Settings:
     settings.origin = origin
     _check_queue(settings, origin, problems, warnings)
     _check_health(settings, environ, problems, warnings)
+    _check_handler(settings, problems, warnings)
+    _check_limits(settings, problems, warnings)
     if settings.drain_token and "probe_address" not in problems and settings.probe_address is None:
         warnings.append("CARRIER_DRAIN_TOKEN has no effect without CARRIER_PROBE_ADDRESS")
     warnings.extend(_unknown_names(environ))
@@ -192,6 +230,39 @@ def _check_health(
     del problems[row.attribute]
     settings.webhook_health_check_interval = go_values.parse_duration(row.default or "")
     warnings.append(f"{row.name}={text!r} is taken as {row.default}: no health check endpoint is set")
+
+
+def _check_handler(settings: Settings, problems: dict[str, str], warnings: list[str]) -> None:
+    """One way to authenticate, both parts of it; a key only with its certificate."""
+    basic = bool(settings.webhook_username), bool(settings.webhook_password_file)
+    if basic[0] != basic[1] and not ("webhook_username" in problems or "webhook_password_file" in problems):
+        missing, given = ("PASSWORD_FILE", "USERNAME") if basic[0] else ("USERNAME", "PASSWORD_FILE")
+        problems[f"webhook_{missing.lower()}"] = (
+            f"CARRIER_WEBHOOK_{missing} is required with CARRIER_WEBHOOK_{given}: HTTP Basic needs both"
+        )
+    ways = {
+        "webhook_endpoint": "@" in (settings.webhook_endpoint or "").partition("?")[0],
+        "webhook_username": all(basic),
+        "webhook_bearer_token_file": bool(settings.webhook_bearer_token_file),
+        "webhook_headers": any(name.lower() == "authorization" for name, _ in settings.webhook_headers or ()),
+    }
+    used = [attribute for attribute, is_used in ways.items() if is_used]
+    if len(used) > 1:
+        names = " and ".join(PREFIX + attribute.upper() for attribute in used)
+        problems[used[-1]] = f"{names} each write the Authorization header: set one of them"
+    if settings.webhook_key_file and not settings.webhook_cert_file and "webhook_cert_file" not in problems:
+        problems["webhook_cert_file"] = "CARRIER_WEBHOOK_CERT_FILE is required with CARRIER_WEBHOOK_KEY_FILE"
+    if settings.webhook_ca_file and settings.webhook_tls_insecure_skip_verify:
+        warnings.append("CARRIER_WEBHOOK_CA_FILE has no effect with CARRIER_WEBHOOK_TLS_INSECURE_SKIP_VERIFY=true")
+
+
+def _check_limits(settings: Settings, problems: dict[str, str], warnings: list[str]) -> None:
+    """Retries that shrink, limits without what they limit."""
+    initial, longest = settings.retry_initial, settings.retry_max
+    if initial is not None and longest is not None and initial > longest:
+        problems["retry_max"] = "CARRIER_RETRY_MAX is not allowed to be shorter than CARRIER_RETRY_INITIAL"
+    if settings.rate_burst and settings.rate_limit == "":
+        warnings.append("CARRIER_RATE_BURST has no effect without CARRIER_RATE_LIMIT")
 
 
 def _unknown_names(environ: Iterable[str]) -> list[str]:

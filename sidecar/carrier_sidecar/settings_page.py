@@ -7,6 +7,8 @@ environment can't be used, and then says why below the table.
 from __future__ import annotations
 
 import json
+import os
+import sys
 
 from carrier_sidecar.settings import SettingsError, parse
 from carrier_sidecar.settings_table import ROWS, Row
@@ -19,11 +21,21 @@ if TYPE_CHECKING:
     from carrier_sidecar.settings import Settings
 
 USAGE = "usage: carrier-sidecar settings [-o text|json]"
-SECTIONS = (("Queue", ("SQS_", "MAX_IN_FLIGHT")), ("Handler", ("WEBHOOK_",)), ("Sidecar", ("",)))
+_LIMITS = ("RETRY_", "GIVE_UP_", "DEAD_LETTER", "RATE_", "BREAKER_", "SUSPENDED")
+SECTIONS = (
+    ("Queue", ("SQS_", "MAX_IN_FLIGHT")),
+    ("Handler", ("WEBHOOK_",)),
+    ("Retries, dead letters, limits", _LIMITS),
+    ("Sidecar", ("",)),
+)
 _WIDEST_VALUE = 60
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str], write: Callable[[str], object]) -> int:
+def main(
+    arguments: Sequence[str],
+    environ: Mapping[str, str] = os.environ,
+    write: Callable[[str], object] = sys.stdout.write,
+) -> int:
     """The exit code: 0, or 2 for bad settings or arguments. `write` takes the output."""
     form = "text"
     if arguments:

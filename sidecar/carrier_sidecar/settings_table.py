@@ -20,13 +20,17 @@ DURATION = "duration"
 CHOICE = "choice"
 ADDRESS = "address"
 NAMES = "list of names"
+NUMBER = "number"
+STATUSES = "list of statuses"
+DELAYS = "delays by status"
+HEADERS = "header lines"
 
 
 class Row:
     """One variable: `name` with prefix, `attribute` of Settings, `kind` (a type above), `what` it does; `default` as
     text (None: required).
 
-    `low` and `high` bound whole numbers, sizes (bytes) and durations (seconds); `clamp` raises what is below `low` to
+    `low` and `high` bound numbers, sizes (bytes) and durations (seconds); `clamp` raises what is below `low` to
     it, with a warning, instead of refusing it (values that the Go program runs with). `choices` for a choice.
     `pattern`: what a text must match whole when it is not empty, and `allowed` says the same to people. `fallback`: the
     unprefixed name that is read when the prefixed one is not set. `go`: the Go program has it, too. `secret`: the value
@@ -83,6 +87,9 @@ class Row:
         self.secret = secret
 
 
+_FILE = r"[^\x00-\x1f\x7f]{1,1024}"
+_FILE_WORDS = "a file's path"
+
 # fmt: off
 ROWS = (
     # The queue
@@ -130,6 +137,66 @@ ROWS = (
     Row("WEBHOOK_OFFLINE_ACTION", CHOICE, "wait",
         "When the handler is offline: wait (stop receiving until it is back) or exit (with code 4).",
         choices=("wait", "exit")),
+    Row("WEBHOOK_HEADERS", HEADERS, "",
+        "Headers sent with every POST, one `Name: value` per line. Not those that frame the request, nor X-Carrier-*.",
+        secret=True),
+    Row("WEBHOOK_CA_FILE", TEXT, "",
+        "PEM file with the certificate authorities that the handler's certificate is verified by. Empty: the system's.",
+        pattern=_FILE, allowed=_FILE_WORDS),
+    Row("WEBHOOK_CERT_FILE", TEXT, "", "PEM file with the client certificate that the handler is shown.",
+        pattern=_FILE, allowed=_FILE_WORDS),
+    Row("WEBHOOK_KEY_FILE", TEXT, "",
+        "PEM file with the key of CARRIER_WEBHOOK_CERT_FILE. Empty: the key stands in that file.",
+        pattern=_FILE, allowed=_FILE_WORDS),
+    Row("WEBHOOK_USERNAME", TEXT, "", "User for HTTP Basic, with CARRIER_WEBHOOK_PASSWORD_FILE.",
+        pattern=r"[\x20-\x39\x3b-\x7e]{1,128}", allowed="at most 128 printable ASCII characters without a colon"),
+    Row("WEBHOOK_PASSWORD_FILE", TEXT, "", "File with the password for HTTP Basic; read again when it changes.",
+        pattern=_FILE, allowed=_FILE_WORDS),
+    Row("WEBHOOK_BEARER_TOKEN_FILE", TEXT, "", "File with a bearer token for the handler; read again when it changes.",
+        pattern=_FILE, allowed=_FILE_WORDS),
+    Row("WEBHOOK_TRACE_CONTEXT", CHOICE, "make",
+        "W3C trace context of each POST: pass (the message's traceparent or AWSTraceHeader), make (a new one for "
+        "messages that bring none) or off.", choices=("make", "pass", "off")),
+    # Retries and limits
+    Row("RETRY_INITIAL", DURATION, "0s",
+        "Longest time that a failed message stays hidden after its first receive, the actual one drawn between 1 s and "
+        "it; 0 means that nothing is called and its visibility timeout decides.", low=0, high=43200),
+    Row("RETRY_FACTOR", NUMBER, "2", "What each further receive multiplies that time by.", low=1, high=100),
+    Row("RETRY_MAX", DURATION, "15m", "What it grows to at most.", low=1, high=43200),
+    Row("RETRY_BY_STATUS", DELAYS, "",
+        "Other times for certain answers: status=initial, status=initial/factor or status=initial/factor/max, "
+        "separated by commas; a status (503) goes before its class (5xx), and 0s leaves it to the visibility timeout."),
+    Row("GIVE_UP_RECEIVES", INT, "0",
+        "A message that fails on this receive or a later one goes to the dead-letter queue; 0 means never.",
+        low=0, high=1000),
+    Row("GIVE_UP_AGE", DURATION, "0s",
+        "A message that fails this long after it was sent, or later, goes to the dead-letter queue; 0 means never.",
+        low=0, high=1209600),
+    Row("DEAD_LETTERS", BOOL, "false",
+        "Heed the answer header X-Carrier-Dead-Letter: <reason>, which sends the message to the dead-letter queue. Any "
+        "other CARRIER_DEAD_LETTER_* or CARRIER_GIVE_UP_* variable switches this on, too."),
+    Row("DEAD_LETTER_STATUSES", STATUSES, "",
+        "Answers that are final: their messages go to the dead-letter queue at once. Statuses (422) or classes (4xx), "
+        "separated by commas; 429 and 503 with Retry-After are not final."),
+    Row("DEAD_LETTER_QUEUE", TEXT, "",
+        "Name, URL or ARN of the dead-letter queue. Empty: the one of the queue's redrive policy.",
+        pattern=r"https?://[^\s\x00-\x1f\x7f]+/[^\s/]+|arn:[a-z0-9-]+:sqs:[a-z0-9-]*:[0-9]{12}:[^\s/:]{1,80}|[A-Za-z0-9_.-]{1,80}",
+        allowed="a queue's name, URL or ARN"),
+    Row("RATE_LIMIT", TEXT, "", "Most messages received per second, minute or hour, such as 100/s. Empty: no limit.",
+        pattern=r"[1-9][0-9]{0,6}/[smh]", allowed="messages per s, m or h, such as 100/s"),
+    Row("RATE_BURST", INT, "0",
+        "Messages that may come at once after a pause; 0 means what comes in one second, at least one.",
+        low=0, high=100000),
+    Row("BREAKER_FAILURES", INT, "0",
+        "Failures of the handler in a row after which receiving pauses, then tries one message; 0 means never.",
+        low=0, high=100000),
+    Row("BREAKER_RATIO", NUMBER, "0",
+        "Share of failures over CARRIER_BREAKER_WINDOW, of at least 10 answers, that does the same; 0 means never.",
+        low=0, high=1),
+    Row("BREAKER_WINDOW", DURATION, "60s", "Time over which CARRIER_BREAKER_RATIO is taken.", low=1, high=3600),
+    Row("BREAKER_PAUSE", DURATION, "30s", "Time until one message is tried.", low=0.1, high=3600),
+    Row("SUSPENDED", BOOL, "false",
+        "Start suspended: nothing is received until SIGUSR2 or /resume/<token>. SIGUSR1 or /suspend/<token> suspend."),
     # The process
     Row("START_ERRORS", CHOICE, "exit",
         "When the queue or a permission is refused at the start: exit (with code 3) or retry.",
@@ -139,7 +206,8 @@ ROWS = (
     Row("PROBE_ADDRESS", ADDRESS, "",
         "Where /livez, /readyz, /metrics and the drain hook are served: host:port or :port. Empty: nowhere."),
     Row("DRAIN_TOKEN", TEXT, "",
-        "Secret part of the paths /drain/<token> and /pause/<token>. Empty: these paths do not exist.",
+        "Secret part of the paths /drain/<token>, /pause/<token>, /suspend/<token> and /resume/<token>. Empty: these "
+        "paths do not exist.",
         pattern=r"[A-Za-z0-9._~-]{8,256}", allowed="8 to 256 characters out of A-Z a-z 0-9 . _ ~ -", secret=True),
     Row("LOG_LEVEL", CHOICE, "info", "Least serious level that is logged.", choices=("debug", "info", "warn", "error")),
     Row("ENABLE_COLORIZED_LOGGING", BOOL, "false", "Log coloured text for people instead of JSON.", go=True),

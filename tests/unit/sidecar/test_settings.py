@@ -30,6 +30,30 @@ DEFAULTS: dict[str, object] = {
     "WEBHOOK_HEALTH_CHECK_TIMEOUT": 10.0,
     "WEBHOOK_OFFLINE_THRESHOLD_COUNT": 5,
     "WEBHOOK_OFFLINE_ACTION": "wait",
+    "WEBHOOK_HEADERS": (),
+    "WEBHOOK_CA_FILE": "",
+    "WEBHOOK_CERT_FILE": "",
+    "WEBHOOK_KEY_FILE": "",
+    "WEBHOOK_USERNAME": "",
+    "WEBHOOK_PASSWORD_FILE": "",
+    "WEBHOOK_BEARER_TOKEN_FILE": "",
+    "WEBHOOK_TRACE_CONTEXT": "make",
+    "RETRY_INITIAL": 0.0,
+    "RETRY_FACTOR": 2.0,
+    "RETRY_MAX": 900.0,
+    "RETRY_BY_STATUS": (),
+    "GIVE_UP_RECEIVES": 0,
+    "GIVE_UP_AGE": 0.0,
+    "DEAD_LETTERS": False,
+    "DEAD_LETTER_STATUSES": (),
+    "DEAD_LETTER_QUEUE": "",
+    "RATE_LIMIT": "",
+    "RATE_BURST": 0,
+    "BREAKER_FAILURES": 0,
+    "BREAKER_RATIO": 0.0,
+    "BREAKER_WINDOW": 60.0,
+    "BREAKER_PAUSE": 30.0,
+    "SUSPENDED": False,
     "START_ERRORS": "exit",
     "SHUTDOWN_TIMEOUT": 25.0,
     "PROBE_ADDRESS": None,
@@ -71,6 +95,47 @@ GOOD: dict[str, dict[str, object]] = {
     "WEBHOOK_HEALTH_CHECK_TIMEOUT": {"0": 0.0, "2s": 2.0, "-5s": 0.0},
     "WEBHOOK_OFFLINE_THRESHOLD_COUNT": {"1": 1, "100": 100, "0": 1, "-3": 1},
     "WEBHOOK_OFFLINE_ACTION": {"wait": "wait", "exit": "exit", "EXIT": "exit"},
+    "WEBHOOK_HEADERS": {
+        "": (),
+        "X-Tenant: shop": (("X-Tenant", "shop"),),
+        "A:1\n\n  B:\tx, y: z \r\nC:": (("A", "1"), ("B", "x, y: z"), ("C", "")),
+    },
+    "WEBHOOK_CA_FILE": {"": "", "/etc/ca.pem": "/etc/ca.pem", "Ärger/ca": "Ärger/ca"},
+    "WEBHOOK_CERT_FILE": {"": "", "/c": "/c"},
+    "WEBHOOK_KEY_FILE": {"/k": "/k"},
+    "WEBHOOK_USERNAME": {"carrier bot": "carrier bot"},
+    "WEBHOOK_PASSWORD_FILE": {"/p": "/p"},
+    "WEBHOOK_BEARER_TOKEN_FILE": {"": "", "/t": "/t"},
+    "WEBHOOK_TRACE_CONTEXT": {"make": "make", "PASS": "pass", "off": "off"},
+    "RETRY_INITIAL": {"0": 0.0, "1s": 1.0, "1m30s": 90.0},
+    "RETRY_FACTOR": {"1": 1.0, "1.5": 1.5, "100": 100.0},
+    "RETRY_MAX": {"1s": 1.0, "12h": 43200.0},
+    "RETRY_BY_STATUS": {
+        "": (),
+        "503=5s": (("503", 5.0, None, None),),
+        "429=1m/1.5 , 5xx = 0s,4xx=1s/2/1h": (
+            ("429", 60.0, 1.5, None),
+            ("5xx", 0.0, None, None),
+            ("4xx", 1.0, 2.0, 3600.0),
+        ),
+    },
+    "GIVE_UP_RECEIVES": {"0": 0, "1000": 1000},
+    "GIVE_UP_AGE": {"0": 0.0, "336h": 1209600.0},
+    "DEAD_LETTERS": {"true": True, "0": False},
+    "DEAD_LETTER_STATUSES": {"": (), "400": ("400",), "4xx, 501,": ("4xx", "501")},
+    "DEAD_LETTER_QUEUE": {
+        "": "",
+        "orders-dead.fifo": "orders-dead.fifo",
+        "http://h:1/123456789012/q": "http://h:1/123456789012/q",
+        "arn:aws:sqs:eu-west-1:123456789012:q": "arn:aws:sqs:eu-west-1:123456789012:q",
+    },
+    "RATE_LIMIT": {"": "", "100/s": "100/s", "1/h": "1/h", "5/m": "5/m"},
+    "RATE_BURST": {"0": 0, "500": 500},
+    "BREAKER_FAILURES": {"0": 0, "10": 10},
+    "BREAKER_RATIO": {"0": 0.0, "0.5": 0.5, "1": 1.0},
+    "BREAKER_WINDOW": {"1s": 1.0, "1h": 3600.0},
+    "BREAKER_PAUSE": {"100ms": 0.1, "1m": 60.0},
+    "SUSPENDED": {"true": True, "false": False},
     "START_ERRORS": {"exit": "exit", "retry": "retry"},
     "SHUTDOWN_TIMEOUT": {"0": 0.0, "90s": 90.0},
     "PROBE_ADDRESS": {"": None, ":9464": ("", 9464), "127.0.0.1:0": ("127.0.0.1", 0), "[::1]:80": ("::1", 80)},
@@ -102,6 +167,32 @@ BAD: dict[str, list[str]] = {
     "WEBHOOK_HEALTH_CHECK_TIMEOUT": ["", "10"],
     "WEBHOOK_OFFLINE_THRESHOLD_COUNT": ["", "five"],
     "WEBHOOK_OFFLINE_ACTION": ["", "stop"],
+    "WEBHOOK_HEADERS": ["X-Secret", "a b: hunter", ": hunter", "Host: hunter", "x-carrier-message-id: hunter",
+                        "A: hunt\x00er", "A: hünter", "A: hunter\na: hunter", "Content-Length: 1", "Ä: hunter", "traceparent: hunter"],
+    "WEBHOOK_CA_FILE": ["a\nb", "\0"],
+    "WEBHOOK_CERT_FILE": ["a\nb"],
+    "WEBHOOK_KEY_FILE": ["a\nb"],
+    "WEBHOOK_USERNAME": ["a:b", "é", "a\n"],
+    "WEBHOOK_PASSWORD_FILE": ["a\nb"],
+    "WEBHOOK_BEARER_TOKEN_FILE": ["a\nb"],
+    "WEBHOOK_TRACE_CONTEXT": ["", "on"],
+    "RETRY_INITIAL": ["", "-1s", "13h", "5"],
+    "RETRY_FACTOR": ["", "0.5", "101", "-2", "1e1", "nan", "inf", "2.", ".5", "٢"],
+    "RETRY_MAX": ["", "0s", "13h"],
+    "RETRY_BY_STATUS": ["503", "503=", "503=5", "600=1s", "5x=1s", "6xx=1s", "503=1s/0.5", "503=2s/2/1s", "503=13h",
+                        "503=-1s", "503=1s/2/3s/4", "=1s"],
+    "GIVE_UP_RECEIVES": ["", "-1", "1001", "many"],
+    "GIVE_UP_AGE": ["", "-1s", "337h"],
+    "DEAD_LETTERS": ["", "on"],
+    "DEAD_LETTER_STATUSES": ["99", "600", "4x", "4XX", "400 401", "٤٠٠"],
+    "DEAD_LETTER_QUEUE": ["a b", "http://h", "arn:aws:sns:eu-west-1:123456789012:q", "q\n", "a/b"],
+    "RATE_LIMIT": ["100", "0/s", "1/d", "-1/s", "1.5/s", "10000000/s", "1/s\n"],
+    "RATE_BURST": ["", "-1", "x"],
+    "BREAKER_FAILURES": ["", "-1"],
+    "BREAKER_RATIO": ["", "1.1", "50%", "-0.5"],
+    "BREAKER_WINDOW": ["", "0s", "2h"],
+    "BREAKER_PAUSE": ["", "0s", "2h"],
+    "SUSPENDED": ["", "maybe"],
     "START_ERRORS": ["", "ignore"],
     "SHUTDOWN_TIMEOUT": ["", "-1s", "25"],
     "PROBE_ADDRESS": ["9464", "h", "::1:80", "h:x", ":99999"],
@@ -111,6 +202,13 @@ BAD: dict[str, list[str]] = {
     "ENABLE_STAT_LOG": ["", "2"],
     "STAT_LOG_TIMER": ["", "0", "-1s", "120"],
 }  # fmt: skip
+
+# What a variable needs beside it.
+COMPANIONS = {
+    "WEBHOOK_KEY_FILE": {"CARRIER_WEBHOOK_CERT_FILE": "/c"},
+    "WEBHOOK_USERNAME": {"CARRIER_WEBHOOK_PASSWORD_FILE": "/p"},
+    "WEBHOOK_PASSWORD_FILE": {"CARRIER_WEBHOOK_USERNAME": "me"},
+}
 
 
 def read(**variables: str) -> Settings:
@@ -148,20 +246,21 @@ def test_good_value(name: str, text: str, value: object) -> None:
     environ = {
         k: v for k, v in NEEDED.items() if name != "SQS_QUEUE_URL" or text == "" or k != "CARRIER_SQS_QUEUE_NAME"
     }
-    settings = parse(environ | {PREFIX + name: text})
+    settings = parse(environ | COMPANIONS.get(name, {}) | {PREFIX + name: text})
     assert getattr(settings, BY_NAME[name].attribute) == value
     assert settings.origin[BY_NAME[name].attribute] == PREFIX + name
 
 
 @pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in BAD.items() for t in texts])
 def test_bad_value_names_variable_value_and_what_is_allowed(name: str, text: str) -> None:
-    environ = NEEDED | {PREFIX + name: text}
+    environ = NEEDED | COMPANIONS.get(name, {}) | {PREFIX + name: text}
     if name == "SQS_QUEUE_URL":
         del environ["CARRIER_SQS_QUEUE_NAME"]
     (problem,) = problems_of(environ)
     assert problem.startswith(PREFIX + name)
     if BY_NAME[name].secret:
         assert text not in problem
+        assert "hunter" not in problem
     elif text and len(text) < 200:
         assert repr(text) in problem
     assert describe_allowed(BY_NAME[name]) in problem or "its path does not end in a queue's name" in problem
@@ -372,3 +471,46 @@ def test_a_password_in_a_bad_url_is_not_shown(name: str, url: str) -> None:
 def test_a_very_long_value_is_cut_in_the_message() -> None:
     (problem,) = problems_of(NEEDED | {"CARRIER_LOG_LEVEL": "x" * 10_000})
     assert len(problem) < 400
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"WEBHOOK_USERNAME": "me"}, "CARRIER_WEBHOOK_PASSWORD_FILE is required with CARRIER_WEBHOOK_USERNAME"),
+        ({"WEBHOOK_PASSWORD_FILE": "/p"}, "CARRIER_WEBHOOK_USERNAME is required with CARRIER_WEBHOOK_PASSWORD_FILE"),
+        ({"WEBHOOK_KEY_FILE": "/k"}, "CARRIER_WEBHOOK_CERT_FILE is required with CARRIER_WEBHOOK_KEY_FILE"),
+        ({"RETRY_INITIAL": "2m", "RETRY_MAX": "1m"}, "CARRIER_RETRY_MAX is not allowed to be shorter"),
+        (
+            {"WEBHOOK_ENDPOINT": "http://me:hunter2@h/", "WEBHOOK_BEARER_TOKEN_FILE": "/t"},
+            "CARRIER_WEBHOOK_ENDPOINT and CARRIER_WEBHOOK_BEARER_TOKEN_FILE each write the Authorization header",
+        ),
+        (
+            {"WEBHOOK_HEADERS": "authorization: hunter2", "WEBHOOK_BEARER_TOKEN_FILE": "/t"},
+            "CARRIER_WEBHOOK_BEARER_TOKEN_FILE and CARRIER_WEBHOOK_HEADERS each write the Authorization header",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(variables: dict[str, str], named: str) -> None:
+    (problem,) = problems_of(NEEDED | {PREFIX + name: text for name, text in variables.items()})
+    assert problem.startswith(named)
+    assert "hunter2" not in problem
+
+
+def test_an_authority_without_verification_and_a_burst_without_a_rate_have_no_effect() -> None:
+    settings = read(WEBHOOK_CA_FILE="/ca", WEBHOOK_TLS_INSECURE_SKIP_VERIFY="true", RATE_BURST="5")
+    assert [warning.split(" ")[0] for warning in settings.warnings] == ["CARRIER_WEBHOOK_CA_FILE", "CARRIER_RATE_BURST"]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"DEAD_LETTERS": "true"},
+        {"DEAD_LETTER_QUEUE": "q"},
+        {"DEAD_LETTER_STATUSES": "400"},
+        {"GIVE_UP_RECEIVES": "3"},
+        {"GIVE_UP_AGE": "1h"},
+    ],
+)
+def test_each_way_to_the_dead_letter_queue_switches_dead_letters_on(variables: dict[str, str]) -> None:
+    assert not read().sends_dead_letters
+    assert read(**variables).sends_dead_letters
