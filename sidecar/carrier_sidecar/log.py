@@ -11,6 +11,7 @@ import json
 from time import gmtime, localtime
 
 from carrier_sidecar.notes import DEBUG, ERROR, INFO, NOTES, WARN
+from carrier_sidecar.output import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
         """Where lines go: see output.Output."""
 
         later: Callable[[float, Callable[[], None]], object] | None
+        report_lost: Callable[[int], bytes] | None
+        dropped: int
 
         def write(self, line: bytes) -> None: ...
+        def finish(self) -> None: ...
 
 
 LEVELS = {DEBUG: 0, INFO: 1, WARN: 2, ERROR: 3}
@@ -54,13 +58,27 @@ class _Repeat:
 
 
 class Log:
-    """Writes to `lines`. `wall` tells Unix seconds; `level` is the least serious level that is written; `coloured`
-    lines are for people. At level debug nothing is left out as a repetition."""
+    """`wall` tells Unix seconds; `level` is the least serious level that is written; `coloured` lines are for people;
+    `lines` is where they go, standard output by default. At level debug nothing is left out as a repetition.
+
+    `later(seconds, callback)`, which may be set afterwards, calls back once: without it, repetitions are told and lines
+    that could not be written are tried again at the next line only.
+    """
 
     __slots__ = ("_armed", "_coloured", "_lines", "_repeats", "_rows", "_second", "_stamp", "_wall", "level")
 
-    def __init__(self, lines: Lines, wall: Callable[[], float], *, level: str = INFO, coloured: bool = False) -> None:
-        self._lines = lines
+    def __init__(
+        self,
+        wall: Callable[[], float],
+        *,
+        level: str = INFO,
+        coloured: bool = False,
+        lines: Lines | None = None,
+        later: Callable[[float, Callable[[], None]], object] | None = None,
+    ) -> None:
+        self._lines: Lines = lines or Output()
+        self._lines.report_lost = self._lost
+        self._lines.later = later
         self._wall = wall
         self._coloured = coloured
         self._repeats: dict[tuple[object, ...], _Repeat] = {}
@@ -69,6 +87,11 @@ class Log:
         self._stamp = ""
         self.level = LEVELS[level]
         self._rows = {name: row for name, row in NOTES.items() if LEVELS[row[0]] >= self.level}
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were lost so far."""
+        return self._lines.dropped
 
     def note(self, name: str, fields: Mapping[str, object]) -> None:
         """Log a row of notes.NOTES with its fields."""
@@ -85,16 +108,13 @@ class Log:
         if LEVELS[level] >= self.level:
             self._write(self._wall(), (level, source, message), fields, 0)
 
-    def lost(self, count: int) -> bytes:
-        """The line that says how many lines could not be written."""
-        return self._line(self._wall(), (WARN, "log", "log lines were lost"), {"count": count}, 0)
-
-    def flush(self) -> None:
-        """Before the end: say what was counted and not said yet."""
+    def close(self) -> None:
+        """Before the end: say what was counted and not said yet, and give the output a moment to take the rest."""
         now = self._wall()
         for repeat in self._repeats.values():
             self._say(repeat, now)
         self._repeats.clear()
+        self._lines.finish()
 
     # -- repetitions ---------------------------------------------------------------------------------------------------
 
@@ -146,6 +166,9 @@ class Log:
             self._lines.later(wait_s, self._say_due)
 
     # -- lines ---------------------------------------------------------------------------------------------------------
+
+    def _lost(self, count: int) -> bytes:
+        return self._line(self._wall(), (WARN, "log", "log lines were lost"), {"count": count}, 0)
 
     def _write(self, now: float, row: tuple[str, str, str], fields: Mapping[str, object], repeated: int) -> None:
         self._lines.write(self._line(now, row, fields, repeated))

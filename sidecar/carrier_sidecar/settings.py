@@ -84,6 +84,7 @@ class Settings:
     shutdown_timeout: float
     probe_address: tuple[str, int] | None
     drain_token: str
+    pause_peers: tuple[tuple[str, int], ...]
     log_level: str
     enable_colorized_logging: bool
     enable_stat_log: bool
@@ -134,6 +135,8 @@ def parse(environ: Mapping[str, str]) -> Settings:
     _check_limits(settings, problems, warnings)
     if settings.drain_token and "probe_address" not in problems and settings.probe_address is None:
         warnings.append("CARRIER_DRAIN_TOKEN has no effect without CARRIER_PROBE_ADDRESS")
+    if settings.pause_peers and not settings.drain_token and "drain_token" not in problems:
+        warnings.append("CARRIER_PAUSE_PEERS has no effect without CARRIER_DRAIN_TOKEN")
     warnings.extend(_unknown_names(environ))
     settings.warnings = tuple(warnings)
     settings.bad = tuple(problems)
@@ -258,8 +261,8 @@ def _check_handler(settings: Settings, problems: dict[str, str], warnings: list[
 
 def _check_limits(settings: Settings, problems: dict[str, str], warnings: list[str]) -> None:
     """Retries that shrink, limits without what they limit."""
-    initial, longest = settings.retry_initial, settings.retry_max
-    if initial is not None and longest is not None and initial > longest:
+    known = "retry_initial" not in problems and "retry_max" not in problems
+    if known and settings.retry_initial > settings.retry_max:
         problems["retry_max"] = "CARRIER_RETRY_MAX is not allowed to be shorter than CARRIER_RETRY_INITIAL"
     if settings.rate_burst and settings.rate_limit == "":
         warnings.append("CARRIER_RATE_BURST has no effect without CARRIER_RATE_LIMIT")

@@ -19,6 +19,7 @@ SIZE = "size"
 DURATION = "duration"
 CHOICE = "choice"
 ADDRESS = "address"
+ADDRESSES = "list of addresses"
 NAMES = "list of names"
 NUMBER = "number"
 STATUSES = "list of statuses"
@@ -209,6 +210,9 @@ ROWS = (
         "Secret part of the paths /drain/<token>, /pause/<token>, /suspend/<token> and /resume/<token>. Empty: these "
         "paths do not exist.",
         pattern=r"[A-Za-z0-9._~-]{8,256}", allowed="8 to 256 characters out of A-Z a-z 0-9 . _ ~ -", secret=True),
+    Row("PAUSE_PEERS", ADDRESSES, "",
+        "Probe addresses of the other sidecars in the pod, which have the same token: /pause pauses them, too, and "
+        "waits for them."),
     Row("LOG_LEVEL", CHOICE, "info", "Least serious level that is logged.", choices=("debug", "info", "warn", "error")),
     Row("ENABLE_COLORIZED_LOGGING", BOOL, "false", "Log coloured text for people instead of JSON.", go=True),
     Row("ENABLE_STAT_LOG", BOOL, "false", "Log a line of statistics regularly.", go=True),

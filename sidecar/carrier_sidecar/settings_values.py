@@ -8,6 +8,7 @@ from __future__ import annotations
 from carrier_sidecar import go_values
 from carrier_sidecar.settings_table import (
     ADDRESS,
+    ADDRESSES,
     BOOL,
     CHOICE,
     DELAYS,
@@ -32,11 +33,11 @@ _SIZE_SUFFIXES = {"KiB": 1 << 10, "Ki": 1 << 10, "MiB": 1 << 20, "Mi": 1 << 20, 
 
 
 def parse_value(row: Row, text: str) -> object:
-    """The value that `text` stands for: bool, int (INT, SIZE), float seconds (DURATION), str (TEXT, URL, CHOICE),
-    (host, port) or None (ADDRESS), float (NUMBER), tuple of str (NAMES, STATUSES), of (name, value) (HEADERS), of
-    (status, initial seconds, factor or None, longest seconds or None) (DELAYS). Empty text is empty for TEXT, URL,
-    ADDRESS and everything made of several, and refused for the rest. ValueError, with a reason in a few words or none,
-    when it is not allowed.
+    """The value that `text` stands for: bool, int (INT, SIZE), float (NUMBER; seconds for DURATION), str (TEXT, URL,
+    CHOICE), (host, port) or None (ADDRESS), tuple of (host, port) (ADDRESSES), of str (NAMES, STATUSES), of (name,
+    value) (HEADERS), of (status, initial seconds, factor or None, longest seconds or None) (DELAYS). Empty text is empty for
+    TEXT, URL, ADDRESS and everything made of several, and refused for the rest. ValueError, with a reason in a few
+    words or none, when it is not allowed.
     """
     return fit(row, read_value(row, text))
 
@@ -86,8 +87,8 @@ def show_value(row: Row, value: object) -> str:
             return ",".join(value)
         if row.kind == DELAYS:
             return ",".join(_show_delay(*delay) for delay in value)
-        host, port = value
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        addresses = value if row.kind == ADDRESSES else (value,)
+        return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses)
     return "" if value is None else str(value)
 
 
@@ -107,6 +108,7 @@ _KIND_WORDS = {
     SIZE: "a number of bytes, as it is or with Ki, Mi or Gi",
     DURATION: "a duration such as 90s, 1m30s or 250ms",
     ADDRESS: "host:port, :port or [v6]:port",
+    ADDRESSES: "host:port or [v6]:port, separated by commas",
     NAMES: "names of message attributes separated by commas, or *",
     NUMBER: "a number",
     STATUSES: "statuses (422) and classes (4xx) from 100 to 5xx, separated by commas",
@@ -158,6 +160,13 @@ def _parse_choice(row: Row, text: str) -> str:
 
 def _parse_address(row: Row, text: str) -> tuple[str, int] | None:
     return split_host_port(text) if text else None
+
+
+def _parse_addresses(row: Row, text: str) -> tuple[tuple[str, int], ...]:
+    addresses = tuple(split_host_port(part.strip(" ")) for part in text.split(",") if part.strip(" "))
+    if not all(host and port for host, port in addresses):
+        raise ValueError("each needs a host and a port")
+    return addresses
 
 
 def _parse_names(row: Row, text: str) -> tuple[str, ...]:
@@ -274,6 +283,7 @@ _PARSERS: dict[str, Callable[[Row, str], object]] = {
     DURATION: lambda row, text: go_values.parse_duration(text),
     CHOICE: _parse_choice,
     ADDRESS: _parse_address,
+    ADDRESSES: _parse_addresses,
     NAMES: _parse_names,
     NUMBER: _parse_number,
     STATUSES: _parse_statuses,

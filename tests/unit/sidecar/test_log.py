@@ -14,15 +14,19 @@ SOURCES = pathlib.Path(__file__).parents[3] / "sidecar/carrier_sidecar"
 class Lines:
     """An output in memory, with timers that fire when the test says so."""
 
-    def __init__(self, *, timers: bool = True) -> None:
+    def __init__(self) -> None:
         self.written: list[bytes] = []
+        self.dropped = 0
+        self.finished = False
+        self.report_lost: Callable[[int], bytes] | None = None
         self.timers: list[tuple[float, Callable[[], None]]] = []
-        self.later: Callable[[float, Callable[[], None]], object] | None = (
-            (lambda seconds, callback: self.timers.append((seconds, callback))) if timers else None
-        )
+        self.later: Callable[[float, Callable[[], None]], object] | None = None
 
     def write(self, line: bytes) -> None:
         self.written.append(line)
+
+    def finish(self) -> None:
+        self.finished = True
 
     def parsed(self) -> list[dict[str, object]]:
         assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in self.written)
@@ -34,8 +38,14 @@ class Lines:
 class Rig:
     def __init__(self, *, level: str = "info", coloured: bool = False, timers: bool = True) -> None:
         self.wall = 1_700_000_000.25
-        self.lines = Lines(timers=timers)
-        self.log = Log(self.lines, lambda: self.wall, level=level, coloured=coloured)
+        self.lines = Lines()
+        self.log = Log(
+            lambda: self.wall,
+            level=level,
+            coloured=coloured,
+            lines=self.lines,
+            later=(lambda seconds, callback: self.lines.timers.append((seconds, callback))) if timers else None,
+        )
 
     def receive_failed(self, kind: str = "network") -> None:
         self.log.note("receive_failed", {"kind": kind, "error": f"request {self.wall}"})
@@ -76,8 +86,8 @@ def test_lines_below_the_level_are_left_out(level: str, written: list[str]) -> N
 
 
 def test_a_disabled_note_asks_for_no_time() -> None:
-    log = Log(Lines(), wall=lambda: pytest.fail("looked at the clock"), level="error")
-    log.note("receive_failed" if "receive_failed" not in log._rows else "starting", {})
+    log = Log(lambda: pytest.fail("looked at the clock"), level="error", lines=Lines())
+    log.note("starting", {})
 
 
 @pytest.mark.parametrize(
@@ -141,7 +151,7 @@ def test_a_trouble_that_goes_on_is_one_line_each_30_s() -> None:
     lines = rig.lines.parsed()
     assert len(lines) == 10
     assert sum(int(str(line.get("repeated", 1))) for line in lines) <= 3000
-    rig.log.flush()
+    rig.log.close()
     (last,) = rig.lines.parsed()
     assert sum(int(str(line.get("repeated", 1))) for line in [*lines, last]) == 3000
 
@@ -217,17 +227,20 @@ def test_what_comes_as_often_as_messages_is_counted_even_below_a_warning() -> No
     assert len(rig.lines.parsed()) == 1
 
 
-def test_flush_says_what_was_counted() -> None:
+def test_the_end_says_what_was_counted() -> None:
     rig = Rig()
     rig.receive_failed()
     rig.receive_failed()
-    rig.log.flush()
-    rig.log.flush()
+    rig.log.close()
+    rig.log.close()
     assert [line.get("repeated") for line in rig.lines.parsed()] == [None, 1]
+    assert rig.lines.finished
 
 
 def test_the_line_about_lost_lines_says_how_many() -> None:
-    line = json.loads(Rig().log.lost(7))
+    lines = Rig().lines
+    assert lines.report_lost is not None
+    line = json.loads(lines.report_lost(7))
     assert (line["level"], line["count"]) == ("WARN", 7)
 
 

@@ -58,6 +58,7 @@ DEFAULTS: dict[str, object] = {
     "SHUTDOWN_TIMEOUT": 25.0,
     "PROBE_ADDRESS": None,
     "DRAIN_TOKEN": "",
+    "PAUSE_PEERS": (),
     "LOG_LEVEL": "info",
     "ENABLE_COLORIZED_LOGGING": False,
     "ENABLE_STAT_LOG": False,
@@ -140,6 +141,7 @@ GOOD: dict[str, dict[str, object]] = {
     "SHUTDOWN_TIMEOUT": {"0": 0.0, "90s": 90.0},
     "PROBE_ADDRESS": {"": None, ":9464": ("", 9464), "127.0.0.1:0": ("127.0.0.1", 0), "[::1]:80": ("::1", 80)},
     "DRAIN_TOKEN": {"": "", "a1b2c3d4": "a1b2c3d4", "A.b_~-12": "A.b_~-12"},
+    "PAUSE_PEERS": {"": (), "127.0.0.1:9465, [::1]:1": (("127.0.0.1", 9465), ("::1", 1))},
     "LOG_LEVEL": {"debug": "debug", "WARN": "warn", "error": "error"},
     "ENABLE_COLORIZED_LOGGING": {"true": True, "F": False},
     "ENABLE_STAT_LOG": {"1": True, "False": False},
@@ -168,7 +170,8 @@ BAD: dict[str, list[str]] = {
     "WEBHOOK_OFFLINE_THRESHOLD_COUNT": ["", "five"],
     "WEBHOOK_OFFLINE_ACTION": ["", "stop"],
     "WEBHOOK_HEADERS": ["X-Secret", "a b: hunter", ": hunter", "Host: hunter", "x-carrier-message-id: hunter",
-                        "A: hunt\x00er", "A: hünter", "A: hunter\na: hunter", "Content-Length: 1", "Ä: hunter", "traceparent: hunter"],
+                        "A: hunt\x00er", "A: hünter", "A: hunter\na: hunter", "Content-Length: 1", "Ä: hunter",
+                        "traceparent: hunter"],
     "WEBHOOK_CA_FILE": ["a\nb", "\0"],
     "WEBHOOK_CERT_FILE": ["a\nb"],
     "WEBHOOK_KEY_FILE": ["a\nb"],
@@ -197,6 +200,7 @@ BAD: dict[str, list[str]] = {
     "SHUTDOWN_TIMEOUT": ["", "-1s", "25"],
     "PROBE_ADDRESS": ["9464", "h", "::1:80", "h:x", ":99999"],
     "DRAIN_TOKEN": ["short", "has/slash", "with space1", "a" * 257, "percent%20x"],
+    "PAUSE_PEERS": [":9465", "127.0.0.1:0", "127.0.0.1", "127.0.0.1:9465;127.0.0.1:9466"],
     "LOG_LEVEL": ["", "verbose", "warning"],
     "ENABLE_COLORIZED_LOGGING": ["", "on"],
     "ENABLE_STAT_LOG": ["", "2"],
@@ -410,6 +414,10 @@ def test_name_and_url_of_different_queues_are_refused() -> None:
 def test_an_owner_beside_a_queue_url_has_no_effect() -> None:
     settings = read(SQS_QUEUE_URL="http://x/1/orders", SQS_QUEUE_OWNER="123456789012")
     assert any("CARRIER_SQS_QUEUE_OWNER has no effect" in warning for warning in settings.warnings)
+
+
+def test_peers_without_a_token_have_no_effect() -> None:
+    assert any("CARRIER_PAUSE_PEERS" in warning for warning in read(PAUSE_PEERS="127.0.0.1:9465").warnings)
 
 
 def test_a_token_without_a_probe_server_has_no_effect() -> None:
