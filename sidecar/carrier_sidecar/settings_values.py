@@ -35,9 +35,9 @@ _SIZE_SUFFIXES = {"KiB": 1 << 10, "Ki": 1 << 10, "MiB": 1 << 20, "Mi": 1 << 20, 
 def parse_value(row: Row, text: str) -> object:
     """The value that `text` stands for: bool, int (INT, SIZE), float (NUMBER; seconds for DURATION), str (TEXT, URL,
     CHOICE), (host, port) or None (ADDRESS), tuple of (host, port) (ADDRESSES), of str (NAMES, STATUSES), of (name,
-    value) (HEADERS), of (status, initial seconds, factor or None, longest seconds or None) (DELAYS). Empty text is empty for
-    TEXT, URL, ADDRESS and everything made of several, and refused for the rest. ValueError, with a reason in a few
-    words or none, when it is not allowed.
+    value) (HEADERS), of (status, initial seconds, factor or None, longest seconds or None) (DELAYS). Empty text is
+    empty for TEXT, URL, ADDRESS and everything made of several, and refused for the rest. ValueError, with a reason
+    in a few words or none, when it is not allowed.
     """
     return fit(row, read_value(row, text))
 
