@@ -7,9 +7,15 @@ from carrier_sidecar.sqs.credentials.chain import Chain, default_sources
 from carrier_sidecar.sqs.credentials.files import read_profile
 from carrier_sidecar.sqs.credentials.store import CredentialStore
 from carrier_sidecar.sqs.protocol import CONTENT_TYPE_ATTRIBUTE
+from carrier_sidecar.sqs.queue import SqsQueue
 from carrier_sidecar.sqs.region import NoRegion, choose_region
 from carrier_sidecar.sqs.web import Web
 from carrier_sidecar.url import parse_url
+
+# AWS closes idle connections after about a minute.
+IDLE_S = 45.0
+# Ten messages of 1 MiB of which every character is escaped as \uXXXX, and what stands around them.
+MAX_ANSWER = 10 * 6 * (1 << 20) + (4 << 20)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,12 +23,10 @@ if TYPE_CHECKING:
 
     from carrier_sidecar.loop.api import Loop
     from carrier_sidecar.settings import Settings
-    from carrier_sidecar.sqs.queue import Note, SqsQueue
+    from carrier_sidecar.sqs.queue import Note
 
 
-def build_queue(
-    kind: type[SqsQueue], loop: Loop, settings: Settings, environ: Mapping[str, str], note: Note
-) -> SqsQueue:
+def build_queue(loop: Loop, settings: Settings, environ: Mapping[str, str], note: Note) -> SqsQueue:
     """A queue that is not open yet. Nothing is sent."""
     endpoint = parse_url(settings.sqs_endpoint)
     problem = ""
@@ -31,12 +35,17 @@ def build_queue(
     except NoRegion as error:
         region = ""
         problem = str(error)
-    web = Web(loop, ca_file(environ))
+    web = Web(loop, environ, ca_file(environ))
+    proxy = None
+    try:
+        proxy = web.proxy(endpoint)
+    except ValueError as error:
+        problem = problem or f"the proxy can't be used: {error}"
     clock = ServerClock(loop.wall)
-    return kind(
+    return SqsQueue(
         loop,
         endpoint=endpoint,
-        web=web,
+        pool=web.pool(endpoint, proxy, idle_s=IDLE_S, max_body=MAX_ANSWER),
         clock=clock,
         credentials=CredentialStore(loop, clock, Chain(default_sources(web, environ, region)), note=note),
         region=region,

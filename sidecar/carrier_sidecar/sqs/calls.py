@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from carrier_sidecar.http1.client import Connection
+    from carrier_sidecar.http1.connection import Connection
     from carrier_sidecar.http1.failures import Failure
     from carrier_sidecar.http1.responses import Response
     from carrier_sidecar.message import Message

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
+    from carrier_sidecar.http1.client import Pool
     from carrier_sidecar.http1.responses import Response
     from carrier_sidecar.loop.api import Loop
     from carrier_sidecar.message import Message
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from carrier_sidecar.sqs.clock import ServerClock
     from carrier_sidecar.sqs.credentials.store import CredentialStore
     from carrier_sidecar.sqs.credentials.values import Credentials
-    from carrier_sidecar.sqs.web import Web
     from carrier_sidecar.url import URL
 
     class Events(Protocol):
@@ -56,12 +56,8 @@ if TYPE_CHECKING:
 
 
 WAIT_S = 20
-RECEIVE_TIMEOUT_S = WAIT_S + 10.0
+RECEIVE_MARGIN_S = 10.0  # beyond the wait
 SETTLE_TIMEOUT_S = 10.0
-# AWS closes idle connections after about a minute.
-IDLE_S = 45.0
-# Ten messages of 1 MiB of which every character is escaped as \uXXXX, and what stands around them.
-MAX_ANSWER = 10 * 6 * (1 << 20) + (4 << 20)
 # A signed receive is good for more (AWS allows 5 minutes); its date may be older by RequestWriter's 30 s.
 RECEIVE_KEPT_S = 30.0
 LOOK_AT_DATE_EVERY_S = 60.0
@@ -87,7 +83,7 @@ class SqsQueue:
         loop: Loop,
         *,
         endpoint: URL,
-        web: Web,
+        pool: Pool,
         clock: ServerClock,
         credentials: CredentialStore,
         region: str,
@@ -98,6 +94,7 @@ class SqsQueue:
         events: Events | None = None,
         note: Note = _ignore,
         problem: str = "",
+        wait_s: int = WAIT_S,
     ) -> None:
         self.loop = loop
         self.credentials = credentials
@@ -108,12 +105,13 @@ class SqsQueue:
         self.events: Events = events  # type: ignore[assignment]  # set before the first receive
         self.note = note
         self.skipped = 0  # messages without id or receipt, left out so far
-        self.pool = web.pool(endpoint, idle_s=IDLE_S, max_body=MAX_ANSWER)
+        self.pool = pool
         self.writer = RequestWriter(endpoint, region, clock)
         self.receives: dict[int, ReceiveCall] = {}
         self.settles: set[Call] = set()
         self._clock = clock
         self._owner = queue_owner
+        self._wait_s = wait_s
         self._problem = problem
         self._attribute_names = tuple(attribute_names)
         self._quoted_url = quoted(queue_url)
@@ -121,14 +119,12 @@ class SqsQueue:
         self._signed: dict[bytes, tuple[float, Credentials, bytes]] = {}
         self._look_at = 0.0
 
-    @classmethod
-    def from_settings(
-        cls, loop: Loop, settings: Settings, environ: Mapping[str, str], note: Note = _ignore
-    ) -> SqsQueue:
+    @staticmethod
+    def from_settings(loop: Loop, settings: Settings, environ: Mapping[str, str], note: Note = _ignore) -> SqsQueue:
         """The queue that the environment describes, with its credentials."""
         from carrier_sidecar.sqs.building import build_queue
 
-        return build_queue(cls, loop, settings, environ, note)
+        return build_queue(loop, settings, environ, note)
 
     # -- the start -----------------------------------------------------------------------------------------------------
 
@@ -206,15 +202,15 @@ class SqsQueue:
     # -- the engine's port ---------------------------------------------------------------------------------------------
 
     def receive(self, receiver: int, count: int, visibility_s: int, attempt_id: str = "") -> None:
-        """One long poll (20 s) for at most `count` messages, hidden for `visibility_s` seconds."""
+        """One long poll for at most `count` messages, hidden for `visibility_s` seconds."""
         body = None if attempt_id else self._bodies.get((count, visibility_s))
         if body is None:
-            body = encode_receive(self.url, count, visibility_s, WAIT_S, attempt_id, self._attribute_names)
+            body = encode_receive(self.url, count, visibility_s, self._wait_s, attempt_id, self._attribute_names)
             if not attempt_id:
                 if len(self._bodies) > 50:  # 10 counts, of each a few visibility timeouts as the queue's changes
                     self._bodies.clear()
                 self._bodies[(count, visibility_s)] = body
-        call = self.receives[receiver] = ReceiveCall(self, receiver, body, RECEIVE_TIMEOUT_S)
+        call = self.receives[receiver] = ReceiveCall(self, receiver, body, self._wait_s + RECEIVE_MARGIN_S)
         call.start()
 
     def delete(self, batch: list[Message]) -> None:

@@ -24,8 +24,7 @@ USER_AGENT = "carrier-sidecar"
 
 
 class RequestWriter:
-    """Writes requests for one endpoint and region. `proxied`: the request line carries the whole URL, as a proxy that
-    does not tunnel needs it; `proxy_authorization` is that header's value, or ""."""
+    """Writes requests for one endpoint and region."""
 
     __slots__ = (
         "_canonical_end",
@@ -43,16 +42,13 @@ class RequestWriter:
         "_token_line",
     )
 
-    def __init__(
-        self, endpoint: URL, region: str, clock: ServerClock, *, proxied: bool = False, proxy_authorization: str = ""
-    ) -> None:
+    def __init__(self, endpoint: URL, region: str, clock: ServerClock) -> None:
         path, _, query = endpoint.target.partition("?")
-        target = f"http://{endpoint.authority}{endpoint.target}" if proxied else endpoint.target
         self._clock = clock
         self._region = region
-        self._request_line = f"POST {target} HTTP/1.1\r\nHost: {endpoint.authority}\r\nUser-Agent: {USER_AGENT}\r\n"
-        if proxy_authorization:
-            self._request_line += f"Proxy-Authorization: {proxy_authorization}\r\n"
+        self._request_line = (
+            f"POST {endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\nUser-Agent: {USER_AGENT}\r\n"
+        )
         self._canonical_start = (
             f"POST\n{canonical_path(path)}\n{canonical_query(query)}\n"
             f"content-type:{CONTENT_TYPE}\nhost:{endpoint.authority}\nx-amz-date:"

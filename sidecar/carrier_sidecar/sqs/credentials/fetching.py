@@ -21,16 +21,17 @@ class Fetch:
     """`done` is called once, never from inside the constructor, with the answer (of any status) or the failure.
 
     `again` says whether an outcome is worth another of the `attempts`, `pause_s` apart. `timeout_s` covers one attempt.
+    `direct`: never through a proxy (metadata services are of this host).
     """
 
     __slots__ = (
         "_again",
         "_attempts",
         "_data",
-        "_direct",
         "_done",
         "_pause_s",
         "_pool",
+        "_proxy",
         "_timeout_s",
         "_timer",
         "_url",
@@ -58,13 +59,13 @@ class Fetch:
         self._attempts = attempts
         self._pause_s = pause_s
         self._again = again
-        self._direct = direct
         self._pool: Pool | None = None
         self._timer: Timer | None = None
         try:
             self._url = parse_url(url)
+            self._proxy = None if direct else web.proxy(self._url)
         except ValueError as error:
-            failure = Failure(GARBAGE, False, f"{url.partition('?')[0]} is not a URL: {error}")
+            failure = Failure(GARBAGE, False, f"its URL or the proxy's is malformed: {error}")
             self._attempts = 0
             self._timer = web.loop.call_at(web.loop.now(), lambda: self._end(failure))
             return
@@ -89,7 +90,7 @@ class Fetch:
         self._timer = None
         self._attempts -= 1
         pool = self._pool = self._web.pool(
-            self._url, connect_timeout_s=self._timeout_s, max_body=MAX_ANSWER, direct=self._direct
+            self._url, self._proxy, connect_timeout_s=self._timeout_s, max_body=MAX_ANSWER
         )
         pool.request(self._data, self, self._timeout_s)
 
