@@ -18,7 +18,7 @@ def profile(ours: Subject, *, size: int = 256, total: int = 50_000) -> str:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "profile.json")
         python = ours.argv[0]
-        environment = {**ours.environment, "PYTHONPATH": f"{ours.environment.get('PYTHONPATH', '')}:{ROOT}".lstrip(":")}
+        environment = {**ours.environment, "PYTHONPATH": f"{ROOT / 'sidecar'}:{ROOT}"}
         sampled = Subject("ours, sampled", [python, "-m", "bench.sampler", str(target)], environment)
         with Trial(sampled, size=size, total=total) as trial:
             trial.wait(trial.stub, "done", 120)

@@ -39,7 +39,7 @@ def interpreter() -> str:
 
 
 def subjects() -> list[Subject]:
-    programs = [Subject(OURS, [interpreter(), "-m", "carrier_sidecar"], {"PYTHONPATH": str(ROOT / "sidecar")})]
+    programs = [Subject(OURS, [interpreter(), "-EsS", str(ROOT / "sidecar" / "carrier-sidecar")])]
     if os.environ.get("BASELINE") != "0":
         bundle = {"AWS_CA_BUNDLE": "{bundle}"}
         programs.append(Subject(BASELINE, [sys.executable, str(ROOT / "bench" / "baseline.py")], bundle))

@@ -43,7 +43,7 @@ def main() -> None:
         user_s, system_s = os.times()[:2]
         with open(target, "w") as file:
             json.dump({"functions": functions, "lines": lines, "user_s": user_s, "system_s": system_s}, file)
-    sys.exit(code)  # type: ignore[arg-type]
+    sys.exit(code)
 
 
 if __name__ == "__main__":
