@@ -5,8 +5,8 @@ goes out through two small ports, `Queue` and `Destination`, declared here becau
 no clock, no environment: tests drive it in virtual time.
 
 Who knows what: `in_flight` holds the messages, `receiving` decides when to poll, `settling` makes batches, `heartbeat`
-says what to extend, `gate` says whether to go on at all. This module moves messages between them. The promises it
-keeps:
+says what to extend, `visibility` what becomes of a message that was not delivered, `gate` whether to go on at all. This
+module moves messages between them. The promises that they keep together:
 
 - a message is deleted only after the handler accepted it, and stays in hand, extended, until its delete is confirmed;
 - a message in hand is not POSTed twice at a time; a newer receipt replaces the older;
@@ -24,20 +24,10 @@ from carrier_sidecar.backoff import SLOW, SOON
 from carrier_sidecar.disposition import BAD_MESSAGE, DELIVERED, HIDE, LEAVE, REFUSED, Answer
 from carrier_sidecar.gate import DELETE_DENIED, DRAINING, OFFLINE, PAUSED, Gate
 from carrier_sidecar.heartbeat import HIDDEN_AT_MOST_S, NEVER, SHORTEST_S, Heartbeat
-from carrier_sidecar.in_flight import (
-    ACCEPTED,
-    EXTEND,
-    HELD,
-    HIDING,
-    POSTING,
-    RELEASE,
-    RELEASING,
-    WAITING,
-    InFlight,
-)
-from carrier_sidecar.in_flight import HIDE as HIDE_CHANGE
+from carrier_sidecar.in_flight import ACCEPTED, POSTING, WAITING, InFlight
 from carrier_sidecar.receiving import Receiving
 from carrier_sidecar.settling import Settling
+from carrier_sidecar.visibility import STALE, Visibility
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,8 +77,9 @@ HIDE_MARGIN_S = 60
 # An entry that SQS calls invalid this often is let go.
 INVALID_AT_MOST = 5
 
+# Failures that somebody must end: calls are made seldom.
+_LASTING = (kinds.DENIED, kinds.NO_QUEUE, kinds.KMS)
 _NO_LONGER_OURS = (kinds.BAD_RECEIPT, kinds.NOT_IN_FLIGHT)
-_STALE = (kinds.BAD_RECEIPT, kinds.NOT_IN_FLIGHT, kinds.INVALID)
 
 
 class Engine:
@@ -96,7 +87,7 @@ class Engine:
 
     `note(name, fields)` reports what people should know (rows of notes.py); `set_timer(when)` asks for a `tick` at a
     loop time; `draw` gives random numbers in [0, 1); `new_id` unique ids. `on_gate` is called when the gate has
-    changed, `on_quiet(finished)` once when a drain has ended, or each time a pause has nothing left in hand.
+    changed, `on_quiet(finished)` once when a drain (or a pause) that was asked for has nothing left in hand.
     """
 
     def __init__(
@@ -125,6 +116,7 @@ class Engine:
         self.receiving = Receiving(receivers, batch, slots, max_bytes)
         self.settling = Settling(queue, LINGER_S, draw, self._deleting_late)
         self.heartbeat = Heartbeat()
+        self.visibility = Visibility(self.hand, self.heartbeat, self.settling, metrics, note, draw)
         self.wall_offset_s = 0.0  # wall clock minus loop clock: for the queue lag alone
         self.on_gate: Callable[[], None] = _nothing
         self.on_quiet: Callable[[bool], None] = _ignore
@@ -142,6 +134,7 @@ class Engine:
         self._stopping = False
         self._cut = False
         self._unfinished = False
+        self._quiet = False  # on_quiet has been called for this drain or pause
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 
@@ -160,9 +153,10 @@ class Engine:
             poll = receiving.idle.pop()
             if self.fifo and not poll.attempt_id:
                 poll.attempt_id = self._new_id()
-            receiving.started(poll, count)
+            visibility_s = self.heartbeat.visibility_s
+            receiving.started(poll, count, visibility_s)
             self.metrics.receive_calls += 1
-            self.queue.receive(poll.number, count, self.heartbeat.visibility_s, poll.attempt_id)
+            self.queue.receive(poll.number, count, visibility_s, poll.attempt_id)
 
     def received(self, receiver: int, messages: list[Message], sent_at: float, now: float) -> None:
         """A receive was answered. Visibility counts from when the request was sent: SQS cannot have begun earlier."""
@@ -177,7 +171,11 @@ class Engine:
             metrics.received += len(messages)
             hand = self.hand
             by_id = hand.by_id
-            visible_at = sent_at + self.heartbeat.visibility_s
+            visible_at = sent_at + poll.visibility_s
+            # A long poll may take longer than messages stay hidden: then SQS began to count somewhere in between. Where
+            # that is of no use to know, since they go back at once, or cannot be learnt, the latest time will do.
+            if visible_at <= now and (self._stopping or not self.heartbeat.allowed):
+                visible_at = now + poll.visibility_s
             wall_ms = (now + self.wall_offset_s) * 1000
             for message in messages:
                 message.visible_at = visible_at
@@ -185,6 +183,8 @@ class Engine:
                 known = by_id.get(message.id)
                 if known is not None:
                     self._received_again(known, message, now)
+                    if visible_at <= now:
+                        self.visibility.confirm(known, now)
                     continue
                 if message.sent_time:
                     metrics.queue_lag.observe((wall_ms - int(message.sent_time)) / 1000)
@@ -195,9 +195,11 @@ class Engine:
                     self._note("delivered_before", {"message_id": message.id})
                     del hand.remembered[message.id]
                     self._accept(message, now)
+                elif visible_at <= now:
+                    self.visibility.confirm(message, now)
             self.heartbeat.watch(messages[0])
             if self._stopping:
-                self._give_back_waiting(now)
+                self.visibility.give_back_waiting(now)
             elif self.gate.posts:
                 self._fill(now)
             elif self._hold_until == NEVER:
@@ -214,7 +216,10 @@ class Engine:
         known.visible_at = message.visible_at
         known.hidden_since = message.hidden_since
         known.lapsed = False
+        known.late = False
         known.retry_at = 0.0
+        if known.state == WAITING:
+            self.hand.confirmed(known, now)
         self._note("received_again", {"message_id": known.id, "state": known.state})
 
     def receive_failed(self, receiver: int, error: QueueError, now: float) -> None:
@@ -237,17 +242,17 @@ class Engine:
             message = hand.take(now)
             if message is None:
                 return
-            if message.visible_at <= now:
-                self._lapse(message, now)
-            elif message.fault is not None:
+            message.posted_at = now
+            if message.fault is None:
+                self.destination.post(message)
+            else:
                 self.metrics.bad_messages += 1
                 self._failed(message, Answer(LEAVE, 0, BAD_MESSAGE), now)
-            else:
-                message.posted_at = now
-                self.destination.post(message)
 
     def answered(self, message: Message, answer: Answer, now: float) -> None:
         """The handler answered, or did not."""
+        if message.state != POSTING:  # cut off: it has been given back
+            return
         seconds = now - message.posted_at
         self.receiving.took(seconds)
         metrics = self.metrics
@@ -279,7 +284,7 @@ class Engine:
         hide_s = -1
         if answer.verdict is HIDE and self.heartbeat.allowed and not message.lapsed:
             left = message.hidden_since + HIDDEN_AT_MOST_S - HIDE_MARGIN_S - now
-            hide_s = int(max(0.0, min(answer.hide_s, left)))
+            hide_s = int(max(0.0, min(answer.hide_s + 0.999, left)))  # SQS takes whole seconds: not sooner than asked
             self.metrics.retried += 1
             fields["retry_after_s"] = hide_s
             self._note("retry_asked_for", fields)
@@ -288,34 +293,9 @@ class Engine:
             self._note("not_delivered", fields)
         outcomes = self.metrics.outcomes
         outcomes[answer.reason] = outcomes.get(answer.reason, 0) + 1
-        message.hide_s = hide_s
-        group = self.hand.groups.get(message.group) if message.group is not None else None
-        if group is not None and group.followers(message):
-            group.failed = message
-            self.hand.move(message, HELD)
-            for follower in group.followers(message):
-                if follower.state == WAITING:
-                    self._give_back(follower, now)
-            self._finish_failed(message, now)
-        else:
-            self._let_return(message, now)
+        self.visibility.failed(message, hide_s, now)
         if answer.reason == REFUSED:
             self.handler_offline(now)
-
-    def _finish_failed(self, head: Message, now: float) -> None:
-        """Once no follower is in hand, the failed head of a group may come back."""
-        if head.group is None or self.hand.by_id.get(head.id) is not head or head.state != HELD:
-            return
-        if not self.hand.groups[head.group].followers(head):
-            self._let_return(head, now)
-
-    def _let_return(self, message: Message, now: float) -> None:
-        """Hide a failed message for as long as the handler asked, or leave it to its visibility timeout."""
-        if message.hide_s < 0 or message.visible_at <= now:
-            self._gone(message, now)
-            return
-        self.hand.move(message, HIDING)
-        self._send_change(message, HIDE_CHANGE, message.hide_s, now)
 
     def handler_offline(self, now: float) -> None:
         """The handler cannot be reached: receive nothing until `handler_online`."""
@@ -354,81 +334,9 @@ class Engine:
             self._hold_until = NEVER
         self.start(now)
 
-    # -- giving back ---------------------------------------------------------------------------------------------------
-
-    def _give_back_waiting(self, now: float) -> None:
-        for message in self.hand.in_state(WAITING):
-            self._give_back(message, now)
-
-    def _give_back(self, message: Message, now: float) -> None:
-        """Make a message that is not with the handler visible at once, and let it go when that is confirmed."""
-        self.metrics.given_back += 1
-        if message.visible_at <= now or not self.heartbeat.allowed:
-            self._gone(message, now)
-            return
-        self.hand.move(message, RELEASING)
-        self._send_change(message, RELEASE, 0, now)
-
-    def _send_change(self, message: Message, change: str, seconds: int, now: float) -> None:
-        """Change the visibility, after an extension that is still under way: two calls could overtake each other."""
-        if not message.change:
-            message.change = change
-            message.change_s = seconds
-            self.settling.change(message, now)
-
-    def _gone(self, message: Message, now: float) -> None:
-        """Let a message go; a failed head that waited for it may come back now."""
-        group = self.hand.groups.get(message.group) if message.group is not None else None
-        self.hand.remove(message)
-        if group is not None:
-            if group.failed is not None:
-                self._finish_failed(group.failed, now)
-            else:
-                self.hand.offer(message.group, now)
-
-    # -- heartbeat -----------------------------------------------------------------------------------------------------
-
     def set_visibility(self, seconds: int) -> None:
         """The queue's own visibility timeout is that long (0 to 43200 s): never shortened, raised to 10 s."""
         self.heartbeat.visibility_s = max(SHORTEST_S, seconds)
-
-    def _beat(self, now: float) -> None:
-        extend, lapsed, limit = self.heartbeat.beat(self.hand, now)
-        for message in extend:
-            self.settling.change(message, now)
-        for message in limit:
-            self._note("limit_reached", {"message_id": message.id})
-            self.metrics.let_go += 1
-            self._lapse(message, now)
-        for message in lapsed:
-            if message.id in self.hand.by_id:  # a lapsed head takes its followers along
-                self._lapse(message, now)
-
-    def _lapse(self, message: Message, now: float) -> None:
-        """The message is visible to others: nothing later of its group may be POSTed, and it is not begun any more."""
-        message.lapsed = True
-        state = message.state
-        self.metrics.lapsed += 1
-        if message.posted_at and state != RELEASING and state != HIDING:
-            self._note("visibility_lapsed", {"message_id": message.id, "state": state})
-        group = self.hand.groups.get(message.group) if message.group is not None else None
-        if group is not None:
-            for follower in group.followers(message):
-                if follower.state == WAITING:
-                    self._give_back(follower, now)
-        if state in (WAITING, RELEASING, HIDING) or (state == POSTING and not message.posted_at):
-            self._drop_lapsed(message, now)
-
-    def _drop_lapsed(self, message: Message, now: float) -> None:
-        """Let a lapsed message go that is not with the handler; what follows it in its group waits for its return."""
-        group = self.hand.groups.get(message.group) if message.group is not None else None
-        followers = group.followers(message) if group is not None else []
-        if group is not None and followers and message.state in (WAITING, POSTING):
-            group.failed = message  # keeps the group still until the followers are given back
-            message.hide_s = -1
-            self.hand.move(message, HELD)
-            return
-        self._gone(message, now)
 
     # -- settling ------------------------------------------------------------------------------------------------------
 
@@ -439,16 +347,15 @@ class Engine:
         settling = self.settling
         delete = action == "delete"
         if delete:
-            settling.delete_calls -= 1
+            settling.delete_ended(now)
         if errors is None:
-            if settling.failures:
-                settling.call_succeeded()
+            settling.succeeded(delete, now)
             if delete:
                 for message in messages:
                     self._deleted(message, now)
             else:
                 for message in messages:
-                    self._changed(message, sent_at, now)
+                    self.visibility.changed(message, sent_at, now)
         else:
             self._settle_errors(delete, messages, errors, sent_at, now)
         if settling.wake_at <= now:
@@ -461,62 +368,64 @@ class Engine:
     def _settle_errors(
         self, delete: bool, messages: list[Message], errors: list[QueueError | None], sent_at: float, now: float
     ) -> None:
-        settling = self.settling
-        action = "delete" if delete else "change_visibility"
-        whole = all(error is not None and error.kind not in _STALE for error in errors)
+        whole = all(error is not None and error.kind not in STALE for error in errors)
         if whole:
-            denied = any(
-                error is not None and error.kind in (kinds.DENIED, kinds.NO_QUEUE, kinds.KMS) for error in errors
-            )
-            if delete or not denied:
-                settling.call_failed(now, SLOW if denied else SOON)
+            lasting = errors[0] is not None and errors[0].kind in _LASTING
+            self.settling.failed(delete, now, SLOW if lasting else SOON)
         else:
-            settling.call_succeeded()
-        failures = self.metrics.settle_failures
+            self.settling.succeeded(delete, now)
+        self._note_failures("delete" if delete else "change_visibility", errors)
         for message, error in zip(messages, errors, strict=True):
-            if error is None:
-                if delete:
+            if delete:
+                if error is None:
                     self._deleted(message, now)
                 else:
-                    self._changed(message, sent_at, now)
-                continue
-            failures[(action, error.kind)] = failures.get((action, error.kind), 0) + 1
-            self._note(
-                "settle_failed", {"action": action, "kind": error.kind, "code": error.code, "error": error.detail}
-            )
-            if self.hand.by_id.get(message.id) is not message:
-                continue
-            if delete:
-                self._delete_failed(message, error, whole, now)
+                    self._delete_failed(message, error, whole, now)
+            elif error is None:
+                self.visibility.changed(message, sent_at, now)
             else:
-                self._change_failed(message, error, whole, now)
+                self.visibility.change_failed(message, error, whole, now)
+
+    def _note_failures(self, action: str, errors: list[QueueError | None]) -> None:
+        """Count failed entries, and report them: one note for each kind, not for each message."""
+        failures = self.metrics.settle_failures
+        by_kind: dict[str, list[QueueError]] = {}
+        for error in errors:
+            if error is not None:
+                failures[(action, error.kind)] = failures.get((action, error.kind), 0) + 1
+                by_kind.setdefault(error.kind, []).append(error)
+        for kind, alike in by_kind.items():
+            first = alike[0]
+            fields = {"action": action, "kind": kind, "code": first.code, "error": first.detail, "entries": len(alike)}
+            self._note("settle_failed", fields)
 
     def _deleted(self, message: Message, now: float) -> None:
-        hand = self.hand
-        if hand.by_id.get(message.id) is not message:
+        if DELETE_DENIED in self.gate.reasons:
+            self.open(DELETE_DENIED, now)
+        if not message.state:
             return
-        if (
-            message.delete_receipt is not message.receipt
-        ):  # received again meanwhile: an old receipt may not have deleted it
+        if message.delete_receipt is not message.receipt:
+            # Received again meanwhile: an old receipt may not have deleted it.
             self.settling.delete(message, now)
             return
-        if DELETE_DENIED in self.gate.reasons:
-            self.gate.open(DELETE_DENIED)
-            self._go_on(now)
-        if message.lapsed:
-            hand.remember(message.id)
+        if message.lapsed or message.late:
+            self.hand.remember(message.id)
         if message.group is None:
-            hand.remove(message)
+            self.hand.remove(message)
         else:
-            self._gone(message, now)
+            self.visibility.gone(message, now)
 
     def _delete_failed(self, message: Message, error: QueueError, whole: bool, now: float) -> None:
+        if DELETE_DENIED in self.gate.reasons and error.kind in STALE:  # looked at, so no longer refused
+            self.open(DELETE_DENIED, now)
+        if not message.state:
+            return
         if message.delete_receipt is not message.receipt:
             self.settling.delete(message, now)
         elif error.kind in _NO_LONGER_OURS or (error.kind == kinds.INVALID and message.attempts >= INVALID_AT_MOST):
             self._note("delete_too_late", {"message_id": message.id, "code": error.code})
             self.hand.remember(message.id)
-            self._gone(message, now)
+            self.visibility.gone(message, now)
         else:
             if error.kind == kinds.DENIED and self.gate.shut(DELETE_DENIED):
                 self._note("delete_denied", {"error": error.detail})
@@ -528,66 +437,7 @@ class Engine:
 
     def _deleting_late(self, message: Message, now: float) -> None:
         self.metrics.late_deletes += 1
-        message.lapsed = True
         self._note("late_delete", {"message_id": message.id, "late_ms": int((now - message.visible_at) * 1000)})
-
-    def _changed(self, message: Message, sent_at: float, now: float) -> None:
-        change = message.change
-        message.change = ""
-        if self.hand.by_id.get(message.id) is not message:
-            return
-        message.attempts = 0
-        stale = message.change_receipt is not message.receipt
-        if change is EXTEND:
-            self.metrics.heartbeats += 1
-            if not stale:
-                message.visible_at = sent_at + message.change_s
-                message.retry_at = 0.0
-            self.heartbeat.watch(message)
-            self._next_change(message, now)
-        elif stale:
-            self._next_change(message, now)
-        else:
-            self._gone(message, now)
-
-    def _change_failed(self, message: Message, error: QueueError, whole: bool, now: float) -> None:
-        change = message.change
-        message.change = ""
-        extend = change is EXTEND
-        if extend:
-            self.metrics.heartbeat_failures += 1
-        if message.change_receipt is not message.receipt:
-            self._next_change(message, now)
-        elif error.kind in _STALE:
-            if extend:
-                self._lapse(message, now)
-            else:
-                self._gone(message, now)
-        elif error.kind == kinds.DENIED:
-            if self.heartbeat.allowed:
-                self.heartbeat.allowed = False
-                self._note("extend_denied", {"error": error.detail})
-            if message.state in (RELEASING, HIDING):
-                self._gone(message, now)
-        elif extend and message.state not in (RELEASING, HIDING):
-            message.attempts += 1
-            message.retry_at = now + SOON.delay(message.attempts, self._draw)
-            self.heartbeat.wake_at = min(self.heartbeat.wake_at, message.retry_at)
-        elif whole:
-            self._next_change(message, now)
-        else:
-            self.settling.again(message, now)
-
-    def _next_change(self, message: Message, now: float) -> None:
-        """Send the change that a message in RELEASING or HIDING is there for, unless its visibility has run out."""
-        if message.state not in (RELEASING, HIDING):
-            return
-        if message.visible_at <= now:
-            self._gone(message, now)
-        elif message.state == RELEASING:
-            self._send_change(message, RELEASE, 0, now)
-        else:
-            self._send_change(message, HIDE_CHANGE, message.hide_s, now)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -607,8 +457,9 @@ class Engine:
     def resume(self, now: float) -> None:
         """The end of a pause."""
         if self.gate.open(PAUSED):
-            self._quiet_at = NEVER
             self._stopping = DRAINING in self.gate.reasons
+            if not self._stopping:
+                self._quiet_at = NEVER
             self._go_on(now)
 
     def cut(self, now: float) -> None:
@@ -623,25 +474,34 @@ class Engine:
             self._note("cut_off", {"message_id": message.id, "running_s": round(now - message.posted_at, 1)})
             self.metrics.cut_off += 1
             self._unfinished = True
-            self._give_back(message, now)
+            self.visibility.failed(message, 0, now)
         self._settled_down(now)
         self._arm()
 
     def _stop(self, now: float) -> None:
         self._stopping = True
-        self._give_back_waiting(now)
+        self._quiet = False
+        self.visibility.give_back_waiting(now)
         self._settled_down(now)
         self._arm()
 
     def _settled_down(self, now: float) -> None:
         """While stopping: is nothing left? A receive on the wire is awaited for a little longer."""
-        if not self._stopping or self.hand.by_id:
+        if not self._stopping:
             return
-        if not self.receiving.on_wire:
+        if self.hand.by_id:
             self._quiet_at = NEVER
-            self.on_quiet(not self._unfinished)
+        elif not self.receiving.on_wire:
+            self._end(not self._unfinished)
         elif self._quiet_at == NEVER:
             self._quiet_at = now + LAST_RECEIVE_S
+
+    def _end(self, finished: bool) -> None:
+        self._quiet_at = NEVER
+        self._last_at = NEVER
+        if not self._quiet:
+            self._quiet = True
+            self.on_quiet(finished)
 
     def _give_up_receives(self, now: float) -> None:
         for poll in self.receiving.polls:
@@ -657,13 +517,12 @@ class Engine:
         """The timer asked for by `set_timer` fired."""
         self._armed = NEVER
         for message in self.settling.due(now):
-            if self.hand.by_id.get(message.id) is message:
-                if message.state == ACCEPTED:
-                    self.settling.delete(message, now)
-                else:
-                    self._next_change(message, now)
+            if message.state == ACCEPTED:
+                self.settling.delete(message, now)
+            else:
+                self.visibility.resend(message, now)
         if now >= self.heartbeat.wake_at:
-            self._beat(now)
+            self.visibility.beat(now)
         if now >= self.settling.wake_at:
             self.settling.flush(now)
         if now >= self._retry_at:
@@ -671,12 +530,11 @@ class Engine:
         if now >= self._hold_until:
             self._hold_until = NEVER
             if not self.gate.posts:
-                self._give_back_waiting(now)
+                self.visibility.give_back_waiting(now)
         if now >= self._deadline:
             self.cut(now)
         if now >= self._last_at:
-            self._last_at = NEVER
-            self.on_quiet(False)
+            self._end(False)
         if self._stopping and now >= self._quiet_at:
             self._give_up_receives(now)
         self._fill(now)

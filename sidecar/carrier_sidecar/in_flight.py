@@ -5,7 +5,7 @@ until it is let go. Its states:
 
     WAITING ──▶ POSTING ──▶ ACCEPTED ──▶ gone        delivered; in hand, with heartbeat, until the delete is confirmed
        │           ├──────▶ HIDING ────▶ gone        Retry-After: until the change of visibility is confirmed
-       │           ├──────▶ HELD ──▶ HIDING | gone   failed head of a FIFO group: until its followers are given back
+       │           ├──────▶ HELD ──▶ HIDING | gone   failed head of a FIFO group: until what follows it is given back
        │           └──────▶ gone                     left to come back by itself
        └────────▶ RELEASING ───▶ gone                given back (visibility 0), until that is confirmed
 
@@ -46,22 +46,21 @@ class Group:
 
     def __init__(self) -> None:
         self.members: list[Message] = []
-        self.failed: Message | None = None
+        self.failed: Message | None = None  # in state HELD, which keeps the rest from being posted
 
     def next_to_post(self, now: float) -> Message | None:
         """The member that may go to the handler now: every earlier one is delivered and still hidden."""
-        if self.failed is not None:
-            return None
         for member in self.members:
             if member.state == WAITING:
-                return member
+                return member if member.visible_at > now else None
             if member.state != ACCEPTED or member.lapsed or member.visible_at <= now:
                 return None
         return None
 
     def followers(self, head: Message) -> list[Message]:
-        """The members behind `head`."""
-        return self.members[self.members.index(head) + 1 :]
+        """The undelivered members behind `head`."""
+        behind = self.members[self.members.index(head) + 1 :]
+        return [member for member in behind if member.state != ACCEPTED]
 
 
 class InFlight:
@@ -101,9 +100,16 @@ class InFlight:
         if group.next_to_post(now) is message:
             self._ready.append(message)
 
-    def offer(self, name: str | None, now: float) -> None:
+    def confirmed(self, message: Message, now: float) -> None:
+        """A waiting message whose visibility was in doubt is still ours: it may be posted when its turn comes."""
+        if message.group is None:
+            self._ready.append(message)
+        else:
+            self.offer(message.group, now)
+
+    def offer(self, name: str, now: float) -> None:
         """Make the next member of a FIFO group available, if one may go to the handler now."""
-        group = self.groups.get(name) if name is not None else None
+        group = self.groups.get(name)
         if group is not None:
             message = group.next_to_post(now)
             if message is not None:
@@ -114,26 +120,29 @@ class InFlight:
         ready = self._ready
         while ready:
             message = ready.popleft()
-            if message.state == WAITING and (
-                message.group is None or self.groups[message.group].next_to_post(now) is message
-            ):
+            if message.state != WAITING:
+                continue
+            if message.visible_at > now if message.group is None else self._is_next(message, now):
                 message.state = POSTING
                 self.waiting -= 1
                 self.posting += 1
                 return message
         return None
 
+    def _is_next(self, message: Message, now: float) -> bool:
+        assert message.group is not None
+        return self.groups[message.group].next_to_post(now) is message
+
     def move(self, message: Message, state: str) -> None:
-        """Give a message another state. One that needs its body no longer gives up the memory."""
+        """Give a message that will not be POSTed (again) another state. Its body's memory is given up."""
         old = message.state
         if old == WAITING:
             self.waiting -= 1
         elif old == POSTING:
             self.posting -= 1
         message.state = state
-        if state != HELD:
-            self.bytes -= len(message.body)
-            message.body = b""
+        self.bytes -= len(message.body)
+        message.body = b""
 
     def remove(self, message: Message) -> None:
         """Let a message go."""

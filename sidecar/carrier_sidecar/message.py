@@ -21,10 +21,11 @@ class Message:
 
     What the engine notes: `state` (see in_flight.py), `visible_at` (loop seconds at which SQS shows it to others),
     `hidden_since` (loop seconds of the receive, from which SQS counts its 12 hours), `posted_at` (loop seconds),
-    `lapsed` (it is no longer ours to extend), `change` (the change of visibility that is under way: "", EXTEND, RELEASE
-    or HIDE), `change_s` (the seconds that change asks for), `change_receipt` and `delete_receipt` (the receipt which
-    the call under way names: a receive in the meantime brings a newer one), `hide_s` (what the handler asked for, -1
-    for nothing), `attempts` (failed settles in a row), `retry_at`.
+    `lapsed` (its visibility has run out), `late` (its delete was sent after that), `change` (the change of visibility
+    that is wanted or under way: "", EXTEND, RELEASE or HIDE), `change_s` (the seconds that change asks for),
+    `change_receipt` (the receipt which the change on the wire names, None while there is none: a receive in the
+    meantime brings a newer one), `delete_receipt` (likewise for the last delete), `hide_s` (what the handler asked for,
+    -1 for nothing), `attempts` (failed settles in a row), `retry_at`.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Message:
         "hide_s",
         "id",
         "lapsed",
+        "late",
         "posted_at",
         "receipt",
         "receive_count",
@@ -84,6 +86,7 @@ class Message:
         self.hidden_since = 0.0
         self.posted_at = 0.0
         self.lapsed = False
+        self.late = False
         self.change = ""
         self.change_s = 0
         self.hide_s = -1

@@ -37,7 +37,7 @@ _BACKOFF = {
 class Poll:
     """One receiver (a concurrent long poll). `count` is what its call on the wire asked for, 0 when there is none."""
 
-    __slots__ = ("attempt_id", "count", "failures", "number", "reserved_bytes", "retry_at")
+    __slots__ = ("attempt_id", "count", "failures", "number", "reserved_bytes", "retry_at", "visibility_s")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -46,6 +46,7 @@ class Poll:
         self.failures = 0
         self.retry_at = 0.0
         self.attempt_id = ""
+        self.visibility_s = 0
 
 
 class Receiving:
@@ -86,13 +87,17 @@ class Receiving:
 
     def wanted(self, hand: InFlight) -> int:
         """How many messages the next poll should ask for now; 0 = none yet."""
-        held = hand.waiting + hand.posting + self.reserved
         batch = self.batch
+        slots = self.slots
+        held = hand.waiting + hand.posting + self.reserved
         average = self.average_s
-        if average is not None and average * batch < FAST_S * self.slots:
-            count = batch if self.slots - held >= 0 else 0
+        if average is not None and average * batch < FAST_S * slots:
+            count = batch if held <= slots else 0
+        elif hand.groups:  # of a FIFO group one message at a time takes a slot; other groups may have the rest
+            busy = min(hand.waiting + hand.posting, len(hand.groups)) + self.reserved
+            count = min(batch, slots - busy, slots + batch - held)
         else:
-            count = min(batch, self.slots - held)
+            count = min(batch, slots - held)
         if count <= 0:
             return 0
         # Delivered messages whose delete does not get through pile up here: past that, receiving only makes it worse.
@@ -105,9 +110,10 @@ class Receiving:
                 return 1 if not hand.bytes and not self.reserved else 0
         return count
 
-    def started(self, poll: Poll, count: int) -> None:
-        """A call for `count` messages went out."""
+    def started(self, poll: Poll, count: int, visibility_s: int) -> None:
+        """A call for `count` messages went out; they will be hidden for `visibility_s` seconds."""
         poll.count = count
+        poll.visibility_s = visibility_s
         poll.reserved_bytes = count * self.size_guess
         self.reserved += count
         self.reserved_bytes += poll.reserved_bytes

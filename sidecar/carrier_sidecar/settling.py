@@ -1,8 +1,9 @@
 """Collecting deletes and changes of visibility into batches, and trying again what failed. Pure.
 
 A batch goes out when ten are there or a few milliseconds after its first. After a call that failed as a whole
-everything waits for a jittered backoff, so that an outage of SQS sees few calls; an entry that failed alone waits by
-itself.
+everything of its kind waits for a jittered backoff, so that an outage of SQS sees few calls; an entry that failed
+alone waits by itself. Deletes and changes have a backoff each: refused deletes must not keep the heartbeat from going
+out.
 """
 
 from __future__ import annotations
@@ -32,8 +33,22 @@ MAX_DELETE_CALLS = 16
 NEVER = float("inf")
 
 
+class Lane:
+    """Calls of one kind: what waits to be sent, and the backoff after calls that failed as a whole."""
+
+    __slots__ = ("blocked_until", "failures", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: list[Message] = []
+        self.failures = 0
+        self.blocked_until = 0.0
+
+
 class Settling:
-    """What is to be settled. `wake_at` is when (loop seconds) `flush` has something to do."""
+    """What is to be settled. `wake_at` is when (loop seconds) `flush` has something to do.
+
+    `late(message, now)` is told of a message's first delete that is sent after its visibility has run out.
+    """
 
     __slots__ = (
         "_changes",
@@ -44,9 +59,8 @@ class Settling:
         "_linger_s",
         "_port",
         "_sequence",
-        "blocked_until",
+        "_stalled",
         "delete_calls",
-        "failures",
         "wake_at",
     )
 
@@ -57,27 +71,26 @@ class Settling:
         self._linger_s = linger_s
         self._draw = draw
         self._late = late
-        self._deletes: list[Message] = []
-        self._changes: list[Message] = []
+        self._deletes = Lane()
+        self._changes = Lane()
         self._later: list[tuple[float, int, Message]] = []
         self._sequence = 0
+        self._stalled = False  # deletes wait for one of the calls on the wire to end
         self.delete_calls = 0
-        self.failures = 0
-        self.blocked_until = 0.0
         self.wake_at = NEVER
 
     def delete(self, message: Message, now: float) -> None:
         """Delete that message, in the next batch."""
-        deletes = self._deletes
-        deletes.append(message)
-        if len(deletes) >= BATCH:
+        waiting = self._deletes.waiting
+        waiting.append(message)
+        if len(waiting) >= BATCH:
             self._send_deletes(now)
-        else:
+        elif len(waiting) == 1:
             self._wake(now + self._linger_s)
 
     def change(self, message: Message, now: float) -> None:
         """Send the message's `change` (`change_s` seconds), in the next batch."""
-        self._changes.append(message)
+        self._changes.waiting.append(message)
         self._wake(now + self._linger_s)
 
     def again(self, message: Message, now: float) -> None:
@@ -88,15 +101,27 @@ class Settling:
         heapq.heappush(self._later, (when, self._sequence, message))
         self._wake(when)
 
-    def call_failed(self, now: float, backoff: Backoff = SOON) -> None:
-        """A whole call failed: nothing is sent until a backoff has passed."""
-        self.failures += 1
-        self.blocked_until = now + backoff.delay(self.failures, self._draw)
+    def delete_ended(self, now: float) -> None:
+        """A delete call was answered or failed: what waited for that may go out."""
+        self.delete_calls -= 1
+        if self._stalled:
+            self._stalled = False
+            self._wake(now)
 
-    def call_succeeded(self) -> None:
-        """A call got through: the backoff is over."""
-        self.failures = 0
-        self.blocked_until = 0.0
+    def failed(self, delete: bool, now: float, backoff: Backoff) -> None:
+        """A whole call failed: nothing of its kind is sent until a backoff has passed."""
+        lane = self._deletes if delete else self._changes
+        lane.failures += 1
+        lane.blocked_until = now + backoff.delay(lane.failures, self._draw)
+
+    def succeeded(self, delete: bool, now: float) -> None:
+        """A call got through: the backoff of its kind is over."""
+        lane = self._deletes if delete else self._changes
+        if lane.failures:
+            lane.failures = 0
+            lane.blocked_until = 0.0
+            if lane.waiting:
+                self._wake(now)
 
     def due(self, now: float) -> list[Message]:
         """Messages whose own backoff has passed: their owner decides anew what to do with each."""
@@ -109,26 +134,41 @@ class Settling:
     def flush(self, now: float) -> None:
         """Send what is waiting; work out when to look again."""
         self.wake_at = self._later[0][0] if self._later else NEVER
-        if now < self.blocked_until:
-            if self._deletes or self._changes:
-                self._wake(self.blocked_until)
+        self._send_changes(now)
+        self._send_deletes(now)
+
+    def _send_changes(self, now: float) -> None:
+        lane = self._changes
+        if not lane.waiting:
             return
-        while self._changes:
-            batch, self._changes = self._changes[:BATCH], self._changes[BATCH:]
+        if now < lane.blocked_until:
+            self._wake(lane.blocked_until)
+            return
+        # One that is no longer in hand must not be hidden from others any further.
+        waiting = [message for message in lane.waiting if message.state]
+        lane.waiting = []
+        for start in range(0, len(waiting), BATCH):
+            batch = waiting[start : start + BATCH]
             for message in batch:
                 message.change_receipt = message.receipt
             self._port.change_visibility(batch, [message.change_s for message in batch])
-        self._send_deletes(now)
 
     def _send_deletes(self, now: float) -> None:
-        if now < self.blocked_until:
-            self._wake(self.blocked_until)
+        lane = self._deletes
+        if not lane.waiting:
             return
-        while self._deletes and self.delete_calls < MAX_DELETE_CALLS:
-            batch, self._deletes = self._deletes[:BATCH], self._deletes[BATCH:]
+        if now < lane.blocked_until:
+            self._wake(lane.blocked_until)
+            return
+        while lane.waiting:
+            if self.delete_calls >= MAX_DELETE_CALLS:
+                self._stalled = True
+                return
+            batch, lane.waiting = lane.waiting[:BATCH], lane.waiting[BATCH:]
             for message in batch:
                 message.delete_receipt = message.receipt
-                if message.visible_at <= now:
+                if message.visible_at <= now and not message.late:
+                    message.late = True
                     self._late(message, now)
             self.delete_calls += 1
             self._port.delete(batch)
