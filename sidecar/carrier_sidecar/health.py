@@ -1,7 +1,7 @@
 """Is the handler there? Asks its health endpoint, or, where there is none, whether its port takes a connection.
 
-Tells the engine when the handler is online or offline, and watches it during a pause: receiving resumes once the handler
-was seen going away and is back, or after 30 s in which it never went away.
+Tells the engine when the handler is online or offline, and watches it during a pause: receiving resumes once the
+handler was seen going away and is back, or after 30 s in which it never went away.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from carrier_sidecar.engine import Engine
-    from carrier_sidecar.http1.client import Failure, Pool, Response
+    from carrier_sidecar.http1.client import Pool
+    from carrier_sidecar.http1.failures import Failure
+    from carrier_sidecar.http1.responses import Response
     from carrier_sidecar.loop.api import Loop, Stream, Timer
     from carrier_sidecar.loop.errors import StreamError
     from carrier_sidecar.url import URL
 
-# While the handler is not there it is tried at least this often; at first sooner, since most starts and restarts are short.
+# While the handler is not there it is tried at least this often; at first sooner: most starts and restarts are short.
 RETRY_AT_MOST_S = 5.0
 FIRST_RETRY_S = 0.25
 # During a pause the app is about to be restarted: a look twice a second sees it go.

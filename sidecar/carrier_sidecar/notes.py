@@ -1,7 +1,7 @@
 """What the sidecar reports to people: every event has one row here, and log lines are made from the rows.
 
-A note is a name and fields; the row says how serious it is, what it says and whose it is. Fields have units in their names
-and are never bodies, credentials or receipt handles.
+A note is a name and fields; the row says how serious it is, what it says and whose it is. Fields have units in their
+names and are never bodies, credentials or receipt handles.
 """
 
 from __future__ import annotations
@@ -42,27 +42,47 @@ NOTES: dict[str, tuple[str, str, str]] = {
     # receiving
     "receive_failed": (ERROR, "sqs", "failed to receive messages"),
     "received_again": (DEBUG, "engine", "a message in hand was received again; its newer receipt is used"),
-    "delivered_before": (WARN, "engine", "a message that was delivered before came back; deleting it, not delivering it again"),
+    "delivered_before": (
+        WARN,
+        "engine",
+        "a message that was delivered before came back; deleting it, not delivering it again",
+    ),
     "messages_skipped": (ERROR, "sqs", "messages without id or receipt handle were received and left out"),
     "clock_corrected": (WARN, "sqs", "our clock and the server's differ by minutes; the server's time is used"),
     # the handler
     "handler_online": (INFO, "webhook", "the handler answers"),
     "handler_offline": (WARN, "webhook", "the handler is offline; nothing is received until it answers"),
     "health_check_failed": (WARN, "webhook", "a health check failed"),
-    "not_delivered": (ERROR, "webhook", "the handler did not accept a message; it comes back by its visibility timeout"),
+    "not_delivered": (
+        ERROR,
+        "webhook",
+        "the handler did not accept a message; it comes back by its visibility timeout",
+    ),
     "retry_asked_for": (INFO, "webhook", "the handler asked for a later delivery"),
     # settling
     "settle_failed": (ERROR, "sqs", "failed to settle messages"),
-    "late_delete": (WARN, "engine", "a delete is sent after the visibility timeout: others may have received the message"),
+    "late_delete": (
+        WARN,
+        "engine",
+        "a delete is sent after the visibility timeout: others may have received the message",
+    ),
     "delete_too_late": (WARN, "engine", "a delivered message could not be deleted: its receipt is no longer good"),
-    "delete_denied": (ERROR, "sqs", "SQS refuses DeleteMessage: nothing is received until it is granted (sqs:DeleteMessage)"),
+    "delete_denied": (
+        ERROR,
+        "sqs",
+        "SQS refuses DeleteMessage: nothing is received until it is granted (sqs:DeleteMessage)",
+    ),
     "extend_denied": (
         WARN,
         "sqs",
         "SQS refuses ChangeMessageVisibility: delivering without heartbeat (grant sqs:ChangeMessageVisibility)",
     ),
     "visibility_lapsed": (WARN, "engine", "a message's visibility ran out while it was in hand"),
-    "limit_reached": (WARN, "engine", "a message is in hand for 12 hours, the most that SQS allows; it is no longer extended"),
+    "limit_reached": (
+        WARN,
+        "engine",
+        "a message is in hand for 12 hours, the most that SQS allows; it is no longer extended",
+    ),
     # credentials
     "credentials": (INFO, "credentials", "credentials found"),
     "credentials_failed": (WARN, "credentials", "credentials could not be refreshed"),

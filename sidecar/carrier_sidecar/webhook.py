@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from carrier_sidecar.disposition import Answer
-    from carrier_sidecar.http1.client import Connection, Failure, Pool, Response
+    from carrier_sidecar.http1.client import Pool
+    from carrier_sidecar.http1.connection import Connection
+    from carrier_sidecar.http1.failures import Failure
+    from carrier_sidecar.http1.responses import Response
     from carrier_sidecar.loop.api import Loop
     from carrier_sidecar.message import Message
     from carrier_sidecar.url import URL
@@ -28,8 +31,8 @@ MAX_ATTRIBUTE_BYTES = 4096
 class Webhook:
     """POSTs to `url` through `pool`; every outcome goes to `answered(message, answer, now)`.
 
-    `timeout_s` bounds one POST with its redirects (None: nothing does). `attribute_names` are the message attributes sent
-    as headers, ("*",) for all of them.
+    `timeout_s` bounds one POST with its redirects (None: nothing does). `attribute_names` are the message attributes
+    sent as headers, ("*",) for all of them.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class Webhook:
         self.answered: Callable[[Message, Answer, float], None] = _unset
         fixed = f"Host: {url.authority}\r\nUser-Agent: carrier/{__version__}\r\n"
         if url.user is not None:
-            import binascii  # noqa: PLC0415  rare, and not needed otherwise
+            import binascii
 
             secret = f"{url.user}:{url.password or ''}".encode()
             fixed += f"Authorization: Basic {binascii.b2a_base64(secret, newline=False).decode('ascii')}\r\n"
@@ -217,7 +220,8 @@ def _percent_encoded(text: str) -> str:
     if text.isascii() and text.isprintable() and "%" not in text:
         return text
     return "".join(
-        chr(byte) if 0x20 <= byte < 0x7F and byte != 0x25 else f"%{byte:02X}" for byte in text.encode("utf-8", "replace")
+        chr(byte) if 0x20 <= byte < 0x7F and byte != 0x25 else f"%{byte:02X}"
+        for byte in text.encode("utf-8", "replace")
     )
 
 
