@@ -1,4 +1,6 @@
-"""Kubernetes label selectors as the bindings have them: does a pod's labels satisfy one, and which requirement decides."""
+"""Kubernetes label selectors as the bindings have them: does a pod's labels satisfy one, and which requirement
+decides.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""The CarrierBinding as users write it: the one source of the CRD, the reference page and the validation in the operator.
+"""The CarrierBinding as users write it: the one source of the CRD, the reference page and the validation in the
+operator.
 
 Field descriptions are written for `kubectl explain`. Every constraint here has accepted and refused cases in
 tests/operator_cases.py, which run against these models and against a real API server.
-Not here: what the fields mean for the sidecar's environment (render.py) and what the controller writes back (status.py).
+Not here: what the fields mean for the sidecar's environment (render.py) and what the controller writes back
+(status.py).
 """
 
 from __future__ import annotations
@@ -22,7 +24,12 @@ NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 NAME_MAX_LENGTH = 40  # the container is called carrier-<name>; a container's name is a DNS label of at most 63
 
 _LABEL_VALUE = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
-_URL = r"^https?://[^\s/?#]+[^\s]*$"
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)"
+_PORT = r"(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
+_TARGET = r"[\x21\x22\x24-\x7e]*"  # printable ASCII but for space and #
+_URL = rf"^https?://{_HOST}{_PORT}([/?]{_TARGET})?$"
+_QUEUE_URL = rf"^https?://{_HOST}{_PORT}/([\x21\x22\x24-\x3e\x40-\x7e]*/)?[A-Za-z0-9_-]+(\.fifo)?$"
+_PATH = rf"^/{_TARGET}$"
 _HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 _FILE = r"^/[^\x00-\x1f]*$"
 _PORT_NAME = r"^[a-z0-9-]*[a-z][a-z0-9-]*$"
@@ -31,6 +38,7 @@ _STATUS = r"^([1-5]xx|[1-5][0-9]{2})$"
 LabelValue = Annotated[str, Field(pattern=_LABEL_VALUE, max_length=63)]
 FilePath = Annotated[str, Field(pattern=_FILE, max_length=256)]
 HttpUrl = Annotated[str, Field(pattern=_URL, max_length=512)]
+QueueUrl = Annotated[str, Field(pattern=_QUEUE_URL, max_length=512)]
 Quantity = Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=20)]
 StatusRange = Annotated[str, Field(pattern=_STATUS, max_length=3)]
 Port = Annotated[
@@ -94,7 +102,7 @@ class Queue(Shape):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.fifo)?$", min_length=1, max_length=80)] | None = Field(
         None, description="The queue's name; resolved by GetQueueUrl. Either name or url."
     )
-    url: HttpUrl | None = Field(None, description="The queue's full URL. Either name or url.")
+    url: QueueUrl | None = Field(None, description="The queue's full URL. Either name or url.")
     endpoint: HttpUrl | None = Field(
         None, description="Base URL of the SQS API. Left out: AWS's own for the region (of the queue's url, or region)."
     )
@@ -127,10 +135,12 @@ class Queue(Shape):
 class HealthCheck(Shape):
     """A GET that tells whether the handler is well; 2xx is healthy. While it is not, nothing is received."""
 
-    path: Annotated[str, Field(pattern=r"^/[^\s#]*$", max_length=256)] = Field(
+    path: Annotated[str, Field(pattern=_PATH, max_length=256)] = Field(
         description="Path of the check on the handler, such as /healthz."
     )
-    port: Port | None = Field(None, description="Port (number or the container port's name). Left out: the webhook's own.")
+    port: Port | None = Field(
+        None, description="Port (number or the container port's name). Left out: the webhook's own."
+    )
     interval: Annotated[str, DurationBetween("1s", "1h")] = Field("60s", description="Time between two checks.")
     timeout: Annotated[str, DurationBetween("100ms", "5m")] = Field("10s", description="Longest time for an answer.")
     offline_threshold: int = Field(
@@ -141,8 +151,12 @@ class HealthCheck(Shape):
 class Header(Shape):
     """One request header with a fixed value."""
 
-    name: Annotated[str, Field(pattern=_HEADER_NAME, min_length=1, max_length=64)] = Field(description="The header's name.")
-    value: Annotated[str, Field(pattern=r"^[\x20-\x7e]*$", max_length=512)] = Field(description="The header's value.")
+    name: Annotated[str, Field(pattern=_HEADER_NAME, min_length=1, max_length=64)] = Field(
+        description="The header's name."
+    )
+    value: Annotated[str, Field(pattern=r"^([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?$", max_length=512)] = Field(
+        description="The header's value."
+    )
 
 
 class WebhookTLS(Shape):
@@ -151,13 +165,16 @@ class WebhookTLS(Shape):
     insecure_skip_verify: bool = Field(False, description="Do not verify the handler's certificate.")
     ca_file: FilePath | None = Field(None, description="File in the sidecar with the CA certificates to trust (PEM).")
     cert_file: FilePath | None = Field(None, description="File in the sidecar with the client certificate (PEM).")
-    key_file: FilePath | None = Field(None, description="File in the sidecar with the client certificate's key (PEM).")
+    key_file: FilePath | None = Field(
+        None,
+        description="File in the sidecar with the client certificate's key (PEM). Left out: the key is in certFile.",
+    )
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "has(self.certFile) == has(self.keyFile)",
-            "a client certificate needs both certFile and keyFile",
-            lambda it: (it.cert_file is None) == (it.key_file is None),
+            "!has(self.keyFile) || has(self.certFile)",
+            "keyFile belongs to certFile: write both",
+            lambda it: it.key_file is None or it.cert_file is not None,
         ),
     )
 
@@ -189,15 +206,18 @@ class Webhook(Shape):
     """The handler: where each message is POSTed."""
 
     port: Port | None = Field(
-        None, description="The handler's port on localhost: a number, or a container port's name. Left out (without url): 9000."
+        None,
+        description="The handler's port on localhost: a number, or a container port's name. Left out (without url): "
+        "9000.",
     )
-    path: Annotated[str, Field(pattern=r"^/[^\s#]*$", max_length=512)] | None = Field(
+    path: Annotated[str, Field(pattern=_PATH, max_length=512)] | None = Field(
         None, description="Path and query of the POST. Left out: /."
     )
     scheme: Literal["http", "https"] | None = Field(None, description="http or https, for port. Left out: http.")
     url: HttpUrl | None = Field(
         None,
-        description="A full address instead of port, path and scheme; on loopback unless the administrator allows more.",
+        description="A full address instead of port, path and scheme; on loopback unless the administrator allows "
+        "more.",
     )
     timeout: Annotated[str, DurationBetween("1ms", "12h", zero="no limit")] = Field(
         "60s", description="Longest time for the handler's answer to one message; 0 means no limit."
@@ -205,17 +225,23 @@ class Webhook(Shape):
     default_content_type: Annotated[str, Field(pattern=r"^[\x20-\x7e]+$", min_length=1, max_length=256)] = Field(
         "application/json", description="Content-Type of a message that has no Body.ContentType attribute."
     )
-    attribute_headers: list[Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9_.-]+)$", min_length=1, max_length=256)]] | None = (
-        Field(
-            None,
-            max_length=32,
-            description="Message attributes to send as X-Carrier-Attribute-<name> headers; ['*'] for all. Left out: none.",
-        )
+    attribute_headers: (
+        list[Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9_.-]+)$", min_length=1, max_length=256)]] | None
+    ) = Field(
+        None,
+        max_length=32,
+        description="Message attributes to send as X-Carrier-Attribute-<name> headers; ['*'] for all. Left out: none.",
     )
     headers: Annotated[list[Header], Field(max_length=32), UniqueBy("name")] | None = Field(
         None, description="Headers sent with every message."
     )
-    health_check: HealthCheck | None = Field(None, description="Left out: no checks; refused connections alone shut the gate.")
+    trace_context: Literal["Make", "Pass", "Off"] = Field(
+        "Make",
+        description="W3C trace context of each POST: Pass on the message's, Make one for messages without, or Off.",
+    )
+    health_check: HealthCheck | None = Field(
+        None, description="Left out: no checks; refused connections alone shut the gate."
+    )
     offline_action: Literal["Wait", "Exit"] = Field(
         "Wait", description="What the sidecar does while the handler is offline: Wait for it, or Exit (code 4)."
     )
@@ -231,9 +257,16 @@ class Webhook(Shape):
         Rule(
             "!has(self.headers) || self.headers.all(h, !(h.name.lowerAscii() in "
             "['host', 'content-length', 'content-type', 'transfer-encoding', 'connection', 'expect', 'upgrade', 'te', "
-            "'trailer', 'keep-alive']) && !h.name.lowerAscii().startsWith('x-carrier-'))",
+            "'trailer', 'keep-alive', 'traceparent', 'tracestate', 'x-amzn-trace-id']) "
+            "&& !h.name.lowerAscii().startsWith('x-carrier-'))",
             "headers may not set Host, Content-*, Connection and their like, nor X-Carrier-*: the sidecar writes those",
             lambda it: all(allowed_header(h.name) for h in it.headers or ()),
+        ),
+        Rule(
+            "!has(self.headers) || self.headers.all(h, "
+            "self.headers.exists_one(o, o.name.lowerAscii() == h.name.lowerAscii()))",
+            "two headers have the same name (upper and lower case are one)",
+            lambda it: len({h.name.lower() for h in it.headers or ()}) == len(it.headers or ()),
         ),
         Rule(
             "!has(self.headers) || !has(self.auth) || self.headers.all(h, h.name.lowerAscii() != 'authorization')",
@@ -245,7 +278,7 @@ class Webhook(Shape):
 
 _RESERVED_HEADERS = frozenset(
     ("host", "content-length", "content-type", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer",
-     "keep-alive")
+     "keep-alive", "traceparent", "tracestate", "x-amzn-trace-id")
 )  # fmt: skip
 
 
@@ -270,23 +303,35 @@ class Concurrency(Shape):
 
 
 class RetryDelay(Shape):
-    """A delay for answers of certain statuses."""
+    """Another backoff for answers of certain statuses."""
 
     statuses: list[StatusRange] = Field(
-        min_length=1, max_length=16, description="Statuses (503) or classes (5xx) that this delay is for."
+        min_length=1, max_length=16, description="Statuses (503) or classes (5xx); a status goes before its class."
     )
-    initial: Annotated[str, DurationBetween("1s", "12h")] = Field(description="Delay after the first receive.")
+    initial: Annotated[str, DurationBetween("1s", "12h", zero="the visibility timeout decides")] = Field(
+        description="Longest delay after the first receive."
+    )
+    factor: float | None = Field(None, ge=1, le=100, description="Left out: retry.factor.")
+    max: Annotated[str, DurationBetween("1s", "12h")] | None = Field(None, description="Left out: retry.max.")
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.max) || duration(self.initial) <= duration(self.max)",
+            "the initial delay may not be longer than max",
+            lambda it: it.max is None or seconds(it.initial) <= seconds(it.max),
+        ),
+    )
 
 
 class Retry(Shape):
     """When a message whose POST failed comes back: initial * factor^(receives - 1), at most max, with full jitter."""
 
-    initial: Annotated[str, DurationBetween("1s", "12h")] = Field(description="Delay after the first receive.")
-    factor: float = Field(2.0, ge=1, le=100, description="What each further receive multiplies the delay by.")
-    max: Annotated[str, DurationBetween("1s", "12h")] = Field("15m", description="Longest delay.")
-    by_status: list[RetryDelay] | None = Field(
-        None, max_length=16, description="Other initial delays for certain statuses; the first that fits counts."
+    initial: Annotated[str, DurationBetween("1s", "12h", zero="the visibility timeout decides")] = Field(
+        "0s", description="Longest delay after the first receive."
     )
+    factor: float = Field(2.0, ge=1, le=100, description="What each further receive multiplies the delay by.")
+    max: Annotated[str, DurationBetween("1s", "12h")] = Field("15m", description="What it grows to at most.")
+    by_status: list[RetryDelay] | None = Field(None, max_length=16, description="Other backoffs for certain answers.")
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -298,17 +343,26 @@ class Retry(Shape):
 
 
 class DeadLetter(Shape):
-    """Messages that are moved to the dead-letter queue with a reason instead of being tried again."""
+    """Messages that are moved to the dead-letter queue with a reason; its presence also heeds X-Carrier-Dead-Letter."""
 
-    queue_url: HttpUrl | None = Field(
-        None, description="URL of the dead-letter queue. Left out: the one of the queue's redrive policy."
-    )
+    queue: (
+        Annotated[
+            str,
+            Field(
+                pattern=rf"{_QUEUE_URL}|^arn:[a-z0-9-]+:sqs:[a-z0-9-]*:[0-9]{{12}}:[A-Za-z0-9_.-]{{1,80}}$|^[A-Za-z0-9_.-]{{1,80}}$",
+                max_length=512,
+            ),
+        ]
+        | None
+    ) = Field(None, description="Name, URL or ARN of the dead-letter queue. Left out: the one of the redrive policy.")
     statuses: list[StatusRange] | None = Field(
         None, max_length=32, description="Answers (400) or classes (4xx) that are final."
     )
-    max_receives: int | None = Field(None, ge=1, le=1000, description="Give up after this many receives.")
+    max_receives: int | None = Field(
+        None, ge=1, le=1000, description="Give up on a failure at this receive or a later one."
+    )
     max_age: Annotated[str, DurationBetween("1s", "336h")] | None = Field(
-        None, description="Give up on messages sent longer ago than this."
+        None, description="Give up on failing messages that were sent longer ago than this."
     )
 
 
@@ -352,7 +406,9 @@ class KeyRef(Shape):
     """A key of a Secret or ConfigMap in the binding's namespace."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="Name of the Secret or ConfigMap.")
-    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)] = Field(description="The key.")
+    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)] = Field(
+        description="The key."
+    )
     optional: bool | None = Field(None, description="Start without the variable when it is missing.")
 
 
@@ -391,7 +447,7 @@ class EnvVar(Shape):
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", min_length=1, max_length=128)] = Field(
         description="The variable's name."
     )
-    value: Annotated[str, Field(max_length=4096)] | None = Field(None, description="The value, as it is.")
+    value: Annotated[str, Field(max_length=4096)] | None = Field(None, description="The value, as in a container.")
     value_from: EnvSource | None = Field(
         None, description="Where the value comes from; refused unless the administrator allows it."
     )
@@ -439,27 +495,28 @@ class Amounts(Shape):
     memory: Quantity | None = Field(None, description="Bytes, such as 32Mi.")
 
 
+def _request_within_limit(what: str) -> Rule:
+    both = " && ".join(f"has(self.{part}) && has(self.{part}.{what})" for part in ("requests", "limits"))
+
+    def holds(resources: Resources) -> bool:
+        request = getattr(resources.requests, what, None)
+        limit = getattr(resources.limits, what, None)
+        return request is None or limit is None or quantity(request) <= quantity(limit)
+
+    return Rule(
+        f"!({both}) || quantity(self.requests.{what}).compareTo(quantity(self.limits.{what})) <= 0",
+        f"the {what} request may not be larger than its limit",
+        holds,
+    )
+
+
 class Resources(Shape):
     """CPU and memory of the sidecar."""
 
     requests: Amounts | None = Field(None, description="What is set aside for it.")
     limits: Amounts | None = Field(None, description="What it may use at most.")
 
-    rules: ClassVar[tuple[Rule, ...]] = tuple(
-        Rule(
-            f"!has(self.requests) || !has(self.limits) || !has(self.requests.{what}) || !has(self.limits.{what}) || "
-            f"quantity(self.requests.{what}).compareTo(quantity(self.limits.{what})) <= 0",
-            f"the {what} request may not be larger than its limit",
-            (lambda what: lambda it: _fits(it, what))(what),
-        )
-        for what in ("cpu", "memory")
-    )
-
-
-def _fits(resources: Resources, what: str) -> bool:
-    request = getattr(resources.requests, what, None)
-    limit = getattr(resources.limits, what, None)
-    return request is None or limit is None or quantity(request) <= quantity(limit)
+    rules: ClassVar[tuple[Rule, ...]] = tuple(_request_within_limit(what) for what in ("cpu", "memory"))
 
 
 class Sidecar(Shape):
@@ -471,15 +528,20 @@ class Sidecar(Shape):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(None, description="As in a container.")
     mode: Literal["Auto", "Native", "Container"] = Field(
         "Auto",
-        description="Native: an init container with restartPolicy Always (Kubernetes 1.29). Container: an ordinary one. "
-        "Auto: Native where every node can.",
+        description="Native: an init container with restartPolicy Always (Kubernetes 1.29). Container: an ordinary "
+        "one. Auto: Native where every node can.",
     )
     resources: Resources | None = Field(None, description="Left out: 10m CPU, 64Mi memory as request and limit.")
     shutdown_timeout: Annotated[str, DurationBetween("1s", "1h")] = Field(
-        "25s", description="Time for messages in hand to be finished when the pod ends; the pod's grace period must be longer."
+        "25s",
+        description="Time for messages in hand to be finished when the pod ends; the pod's grace period must be "
+        "longer.",
     )
     probe_port: int = Field(
-        9464, ge=1024, le=65535, description="Port for probes, metrics and drain; a further sidecar takes the next free one."
+        9464,
+        ge=1024,
+        le=65535,
+        description="Port for probes, metrics and drain; a further sidecar takes the next free one.",
     )
     env: Annotated[list[EnvVar], Field(max_length=64), UniqueBy("name")] | None = Field(
         None, description="Further environment variables."
@@ -508,8 +570,12 @@ class BindingSpec(Shape):
         None, description="Pods that get the sidecar. Left out: only pods that ask for this binding by annotation."
     )
     queue: Queue = Field(description="The queue to receive from.")
-    webhook: Webhook = Field(default_factory=Webhook, description="The handler that each message is POSTed to.")
-    concurrency: Concurrency = Field(default_factory=Concurrency, description="How much is taken on at once.")
+    webhook: Webhook = Field(
+        default_factory=lambda: Webhook.model_validate({}), description="The handler that each message is POSTed to."
+    )
+    concurrency: Concurrency = Field(
+        default_factory=lambda: Concurrency.model_validate({}), description="How much is taken on at once."
+    )
     retry: Retry | None = Field(
         None, description="Backoff of failed messages. Left out: they return when their visibility runs out."
     )
@@ -518,12 +584,17 @@ class BindingSpec(Shape):
     )
     rate_limit: RateLimit | None = Field(None, description="Left out: no limit.")
     breaker: Breaker | None = Field(None, description="Left out: no breaker.")
-    logging: Logging = Field(default_factory=Logging, description="What the sidecar writes to stdout.")
+    logging: Logging = Field(
+        default_factory=lambda: Logging.model_validate({}), description="What the sidecar writes to stdout."
+    )
     suspend: bool = Field(False, description="True: sidecars stop receiving; what is in hand is finished.")
-    sidecar: Sidecar = Field(default_factory=Sidecar, description="The container that is added to pods.")
+    sidecar: Sidecar = Field(
+        default_factory=lambda: Sidecar.model_validate({}), description="The container that is added to pods."
+    )
     rollout: Literal["Never", "Missing", "OnChange"] = Field(
         "Never",
-        description="Whether workloads are restarted: never, when their pods miss the sidecar, or also when the binding changed.",
+        description="Whether workloads are restarted: never, when their pods miss the sidecar, or also when the "
+        "binding changed.",
     )
 
 
@@ -532,7 +603,9 @@ class Binding:
 
     __slots__ = ("deleting", "generation", "name", "namespace", "spec")
 
-    def __init__(self, name: str, namespace: str, spec: BindingSpec, *, generation: int = 0, deleting: bool = False) -> None:
+    def __init__(
+        self, name: str, namespace: str, spec: BindingSpec, *, generation: int = 0, deleting: bool = False
+    ) -> None:
         self.name = name
         self.namespace = namespace
         self.spec = spec

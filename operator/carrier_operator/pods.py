@@ -132,7 +132,9 @@ def is_windows(pod: Mapping[str, Any]) -> bool:
 
 
 def runs_to_completion(pod: Mapping[str, Any]) -> bool:
-    """Is this a Job's pod, or one like it? Such a pod ends when its containers do, so an ordinary sidecar would keep it."""
+    """Is this a Job's pod, or one like it? Such a pod ends when its containers do, so an ordinary sidecar would keep
+    it.
+    """
     if mapping(pod, "spec").get("restartPolicy", "Always") in ("Never", "OnFailure"):
         return True
     return any(owner.get("kind") == "Job" for owner in objects(mapping(pod, "metadata"), "ownerReferences"))

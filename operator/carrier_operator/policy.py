@@ -1,7 +1,7 @@
 """What bindings may do beyond the schema: the administrator's policy, and reading a binding into an accepted one.
 
-A binding is as powerful as pods/exec, so the defaults are narrow. The injector decides by this, on the binding itself and
-not on its status; the controller uses the same functions to say so in the status. Pure.
+A binding is as powerful as pods/exec, so the defaults are narrow. The injector decides by this, on the binding itself
+and not on its status; the controller uses the same functions to say so in the status. Pure.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Policy:
 
     `image_prefixes`: sidecar.image must begin with one of these (a prefix that ends a path part: `registry/team/`);
     `env_from`: valueFrom in sidecar.env; `env_names`: names or prefixes with a trailing * that are allowed although
-    protected (AWS_*, LD_*, PYTHON*); `webhook_urls`: URL prefixes allowed beside loopback; `volume_mounts`: mounting the
-    pod's own volumes.
+    protected (AWS_*, LD_*, PYTHON*); `webhook_urls`: URL prefixes allowed beside loopback; `volume_mounts`: mounting
+    the pod's own volumes.
     """
 
     __slots__ = ("env_from", "env_names", "image_prefixes", "volume_mounts", "webhook_urls")
@@ -51,7 +51,9 @@ class Unaccepted:
 
     __slots__ = ("deleting", "generation", "name", "namespace", "reasons")
 
-    def __init__(self, name: str, namespace: str, reasons: tuple[str, ...], *, generation: int = 0, deleting: bool = False) -> None:
+    def __init__(
+        self, name: str, namespace: str, reasons: tuple[str, ...], *, generation: int = 0, deleting: bool = False
+    ) -> None:
         self.name = name
         self.namespace = namespace
         self.reasons = reasons
@@ -74,7 +76,11 @@ def violations(spec: BindingSpec, policy: Policy) -> list[str]:
     if sidecar.volume_mounts and not policy.volume_mounts:
         out.append("spec.sidecar.volumeMounts is not allowed here")
     url = spec.webhook.url
-    if url is not None and not _on_loopback(url) and not any(_url_within(url, prefix) for prefix in policy.webhook_urls):
+    if (
+        url is not None
+        and not _on_loopback(url)
+        and not any(_url_within(url, prefix) for prefix in policy.webhook_urls)
+    ):
         out.append("spec.webhook.url is neither on loopback nor an address that is allowed here")
     return out
 
@@ -136,9 +142,17 @@ def _on_loopback(url: str) -> bool:
 
 
 def _url_within(url: str, prefix: str) -> bool:
-    """Same scheme, host and port, and the path below the prefix's: never a comparison of text that a host could trick."""
+    """Same scheme, host and port, and the path below the prefix's: never a comparison of text that a host could
+    trick.
+    """
     mine, allowed = _split(url), _split(prefix)
-    if mine is None or allowed is None or mine[:3] != allowed[:3] or "\\" in url or "/.." in mine[3]:
+    if (
+        mine is None
+        or allowed is None
+        or mine[:3] != allowed[:3]
+        or "\\" in url
+        or "/.." in mine[3].lower().replace("%2e", ".")
+    ):
         return False
     base = allowed[3] if allowed[3].endswith("/") else allowed[3] + "/"
     return mine[3] == allowed[3] or mine[3].startswith(base)

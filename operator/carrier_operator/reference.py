@@ -1,4 +1,6 @@
-"""The generated reference pages: docs/carrierbinding.md from the CRD's schema, docs/selection.md from the selection table."""
+"""The generated reference pages: docs/carrierbinding.md from the CRD's schema, docs/selection.md from the selection
+table.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ def binding_page() -> str:
         "# CarrierBinding reference",
         "",
         f"`apiVersion: {models.API_VERSION}`, `kind: {models.KIND}`, namespaced, short name `cb`. "
-        f"The name is a DNS label of at most {models.NAME_MAX_LENGTH} characters; the sidecar is called `carrier-<name>`.",
+        f"The name is a DNS label of at most {models.NAME_MAX_LENGTH} characters; "
+        "the sidecar is called `carrier-<name>`.",
         "",
         "A binding is as powerful as `pods/exec`: whoever may create one puts a container beside the pods' AWS role.",
         "",
@@ -79,8 +82,8 @@ def selection_page() -> str:
         _GENERATED,
         "# Which pods get which sidecar",
         "",
-        "The first row that fits decides. Bindings act in their own namespace only. The webhook, `carrierctl why` and the "
-        "controller's counts go by this one table.",
+        "The first row that fits decides. Bindings act in their own namespace only. The webhook, `carrierctl why` "
+        "and the controller's counts go by this one table.",
         "",
         "| row | when | result |",
         "|---|---|---|",
@@ -88,8 +91,8 @@ def selection_page() -> str:
     lines += [f"| `{row.name}` | {row.when} | {row.result} |" for row in ROWS]
     lines += [
         "",
-        "A pod is never refused. What is left out has a reason; those that the pod's owner would not expect are admission "
-        "warnings too:",
+        "A pod is never refused. What is left out has a reason; those that the pod's owner would not expect are "
+        "admission warnings too:",
         "",
         "| reason | warned about | meaning |",
         "|---|---|---|",

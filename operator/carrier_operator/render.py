@@ -19,7 +19,8 @@ _DEFAULTS = {row.name: row for row in settings_table.ROWS}
 
 
 class Place:
-    """What a pod adds to a binding: ports as numbers, where the probes listen, the token of the hooks, the other sidecars.
+    """What a pod adds to a binding: ports as numbers, where the probes listen, the token of the hooks, the other
+    sidecars.
 
     `probe_address` as the sidecar takes it (`:9464`); `peers` are addresses of the other sidecars in the pod that the
     app's one hook must wait for, too.
@@ -125,8 +126,24 @@ def _headers(spec: BindingSpec, place: Place) -> Value:
 
 
 def _retry_by_status(spec: BindingSpec, place: Place) -> Value:
-    rows = (spec.retry.by_status if spec.retry else None) or ()
-    return ",".join(f"{status}={row.initial}" for row in rows for status in row.statuses) or None
+    retry = spec.retry
+    if retry is None:
+        return None
+    delays = []
+    for delay in retry.by_status or ():
+        words = [delay.initial]
+        if delay.factor is not None or delay.max is not None:
+            words.append(_number(delay.factor if delay.factor is not None else retry.factor))
+        if delay.max is not None:
+            words.append(delay.max)
+        delays += [f"{status}={'/'.join(words)}" for status in delay.statuses]
+    return ",".join(delays)
+
+
+def _number(value: float) -> str:
+    """Digits with or without a point, no exponent: as the sidecar reads numbers."""
+    text = f"{value:.6f}"
+    return text.rstrip("0").rstrip(".")
 
 
 class Field:
@@ -151,47 +168,73 @@ FIELDS = (
     Field("CARRIER_SQS_RECEIVER_WORKERS", ("concurrency.workers",), _get("concurrency.workers")),
     Field("CARRIER_MAX_IN_FLIGHT", ("concurrency.maxInFlight",), _get("concurrency.max_in_flight")),
     Field("CARRIER_MAX_IN_FLIGHT_BYTES", ("concurrency.maxInFlightBytes",), _get("concurrency.max_in_flight_bytes")),
-    Field("CARRIER_WEBHOOK_ENDPOINT", ("webhook.port", "webhook.path", "webhook.scheme", "webhook.url"), webhook_endpoint),
     Field(
-        "CARRIER_WEBHOOK_TLS_INSECURE_SKIP_VERIFY", ("webhook.tls.insecureSkipVerify",), _get("webhook.tls.insecure_skip_verify")
+        "CARRIER_WEBHOOK_ENDPOINT", ("webhook.port", "webhook.path", "webhook.scheme", "webhook.url"), webhook_endpoint
+    ),
+    Field(
+        "CARRIER_WEBHOOK_TLS_INSECURE_SKIP_VERIFY",
+        ("webhook.tls.insecureSkipVerify",),
+        _get("webhook.tls.insecure_skip_verify"),
     ),
     Field("CARRIER_WEBHOOK_CA_FILE", ("webhook.tls.caFile",), _get("webhook.tls.ca_file")),
-    Field("CARRIER_WEBHOOK_CLIENT_CERT_FILE", ("webhook.tls.certFile",), _get("webhook.tls.cert_file")),
-    Field("CARRIER_WEBHOOK_CLIENT_KEY_FILE", ("webhook.tls.keyFile",), _get("webhook.tls.key_file")),
-    Field("CARRIER_WEBHOOK_BASIC_USER", ("webhook.auth.username",), _get("webhook.auth.username")),
-    Field("CARRIER_WEBHOOK_BASIC_PASSWORD_FILE", ("webhook.auth.passwordFile",), _get("webhook.auth.password_file")),
-    Field("CARRIER_WEBHOOK_BEARER_TOKEN_FILE", ("webhook.auth.bearerTokenFile",), _get("webhook.auth.bearer_token_file")),
-    Field("CARRIER_WEBHOOK_HEADERS", ("webhook.headers", "webhook.headers[].name", "webhook.headers[].value"), _headers),
-    Field("CARRIER_WEBHOOK_DEFAULT_CONTENT_TYPE", ("webhook.defaultContentType",), _get("webhook.default_content_type")),
+    Field("CARRIER_WEBHOOK_CERT_FILE", ("webhook.tls.certFile",), _get("webhook.tls.cert_file")),
+    Field("CARRIER_WEBHOOK_KEY_FILE", ("webhook.tls.keyFile",), _get("webhook.tls.key_file")),
+    Field("CARRIER_WEBHOOK_USERNAME", ("webhook.auth.username",), _get("webhook.auth.username")),
+    Field("CARRIER_WEBHOOK_PASSWORD_FILE", ("webhook.auth.passwordFile",), _get("webhook.auth.password_file")),
+    Field(
+        "CARRIER_WEBHOOK_BEARER_TOKEN_FILE", ("webhook.auth.bearerTokenFile",), _get("webhook.auth.bearer_token_file")
+    ),
+    Field(
+        "CARRIER_WEBHOOK_HEADERS", ("webhook.headers", "webhook.headers[].name", "webhook.headers[].value"), _headers
+    ),
+    Field(
+        "CARRIER_WEBHOOK_DEFAULT_CONTENT_TYPE", ("webhook.defaultContentType",), _get("webhook.default_content_type")
+    ),
     Field("CARRIER_WEBHOOK_REQUEST_TIMEOUT", ("webhook.timeout",), _get("webhook.timeout")),
     Field("CARRIER_WEBHOOK_ATTRIBUTE_HEADERS", ("webhook.attributeHeaders",), _joined("webhook.attribute_headers")),
     Field(
-        "CARRIER_WEBHOOK_HEALTH_CHECK_ENDPOINT", ("webhook.healthCheck.path", "webhook.healthCheck.port"), health_endpoint
+        "CARRIER_WEBHOOK_HEALTH_CHECK_ENDPOINT",
+        ("webhook.healthCheck.path", "webhook.healthCheck.port"),
+        health_endpoint,
     ),
-    Field("CARRIER_WEBHOOK_HEALTH_CHECK_INTERVAL", ("webhook.healthCheck.interval",), _get("webhook.health_check.interval")),
-    Field("CARRIER_WEBHOOK_HEALTH_CHECK_TIMEOUT", ("webhook.healthCheck.timeout",), _get("webhook.health_check.timeout")),
+    Field(
+        "CARRIER_WEBHOOK_HEALTH_CHECK_INTERVAL",
+        ("webhook.healthCheck.interval",),
+        _get("webhook.health_check.interval"),
+    ),
+    Field(
+        "CARRIER_WEBHOOK_HEALTH_CHECK_TIMEOUT", ("webhook.healthCheck.timeout",), _get("webhook.health_check.timeout")
+    ),
     Field(
         "CARRIER_WEBHOOK_OFFLINE_THRESHOLD_COUNT",
         ("webhook.healthCheck.offlineThreshold",),
         _get("webhook.health_check.offline_threshold"),
     ),
     Field(
-        "CARRIER_WEBHOOK_OFFLINE_ACTION", ("webhook.offlineAction",), lambda spec, place: spec.webhook.offline_action.lower()
+        "CARRIER_WEBHOOK_OFFLINE_ACTION",
+        ("webhook.offlineAction",),
+        lambda spec, place: spec.webhook.offline_action.lower(),
+    ),
+    Field(
+        "CARRIER_WEBHOOK_TRACE_CONTEXT",
+        ("webhook.traceContext",),
+        lambda spec, place: spec.webhook.trace_context.lower(),
     ),
     Field("CARRIER_RETRY_INITIAL", ("retry.initial",), _get("retry.initial")),
     Field("CARRIER_RETRY_FACTOR", ("retry.factor",), _get("retry.factor")),
     Field("CARRIER_RETRY_MAX", ("retry.max",), _get("retry.max")),
     Field(
         "CARRIER_RETRY_BY_STATUS",
-        ("retry.byStatus", "retry.byStatus[].statuses", "retry.byStatus[].initial"),
+        tuple(f"retry.byStatus{part}" for part in ("", "[].statuses", "[].initial", "[].factor", "[].max")),
         _retry_by_status,
     ),
-    Field("CARRIER_DEAD_LETTER_QUEUE_URL", ("deadLetter.queueUrl",), _get("dead_letter.queue_url")),
+    Field("CARRIER_DEAD_LETTERS", ("deadLetter",), lambda spec, place: spec.dead_letter is not None),
+    Field("CARRIER_DEAD_LETTER_QUEUE", ("deadLetter.queue",), _get("dead_letter.queue")),
     Field("CARRIER_DEAD_LETTER_STATUSES", ("deadLetter.statuses",), _joined("dead_letter.statuses")),
-    Field("CARRIER_DEAD_LETTER_MAX_RECEIVES", ("deadLetter.maxReceives",), _get("dead_letter.max_receives")),
-    Field("CARRIER_DEAD_LETTER_MAX_AGE", ("deadLetter.maxAge",), _get("dead_letter.max_age")),
+    Field("CARRIER_GIVE_UP_RECEIVES", ("deadLetter.maxReceives",), _get("dead_letter.max_receives")),
+    Field("CARRIER_GIVE_UP_AGE", ("deadLetter.maxAge",), _get("dead_letter.max_age")),
     Field("CARRIER_RATE_LIMIT", ("rateLimit.rate",), _get("rate_limit.rate")),
-    Field("CARRIER_RATE_LIMIT_BURST", ("rateLimit.burst",), _get("rate_limit.burst")),
+    Field("CARRIER_RATE_BURST", ("rateLimit.burst",), _get("rate_limit.burst")),
     Field("CARRIER_BREAKER_FAILURES", ("breaker.failures",), _get("breaker.failures")),
     Field("CARRIER_BREAKER_RATIO", ("breaker.ratio",), _get("breaker.ratio")),
     Field("CARRIER_BREAKER_WINDOW", ("breaker.window",), _get("breaker.window")),
@@ -233,7 +276,7 @@ def environment(spec: BindingSpec, place: Place) -> dict[str, str]:
 def _text(value: str | int | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return _number(value) if isinstance(value, float) else str(value)
 
 
 def _is_default(variable: str, text: str) -> bool:

@@ -1,8 +1,9 @@
-"""The vocabulary in which the binding's models say what they allow: each constraint once, for Python and for the API server.
+"""The vocabulary in which the binding's models say what they allow: each constraint once, for Python and for the API
+server.
 
-A `Rule` carries a CEL expression (for the CRD), the same rule as a Python predicate (for the models) and one sentence that
-says what to write. `Shape` is the pydantic base of every part of a binding. Not here: the fields themselves (models.py) and
-how the CRD is made of them (schema.py).
+A `Rule` carries a CEL expression (for the CRD), the same rule as a Python predicate (for the models) and one sentence
+that says what to write. `Shape` is the pydantic base of every part of a binding. Not here: the fields themselves
+(models.py) and how the CRD is made of them (schema.py).
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from carrier_sidecar import go_values
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from carrier_sidecar import go_values
 
 DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+)$"
 DURATION_MAX_LENGTH = 24
@@ -54,11 +56,11 @@ class Rule:
 
 
 class Shape(BaseModel):
-    """Base of every part of a binding: camelCase outside, strict types, unknown fields dropped as the API server prunes them."""
+    """Base of every part of a binding: camelCase outside, strict types, unknown fields dropped as the API server
+    prunes them.
+    """
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, strict=True, extra="ignore", frozen=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, strict=True, extra="ignore", frozen=True)
 
     rules: ClassVar[tuple[Rule, ...]] = ()
 
@@ -78,7 +80,9 @@ class Shape(BaseModel):
 
 
 def nanoseconds(duration: str) -> int:
-    """A Go duration of DURATION_PATTERN's form in nanoseconds. ValueError if it is not one or longer than Go can hold."""
+    """A Go duration of DURATION_PATTERN's form in nanoseconds. ValueError if it is not one or longer than Go can
+    hold.
+    """
     if not re.fullmatch(DURATION_PATTERN, duration):
         raise ValueError(f"{duration!r} is not a duration: write it as 250ms, 30s or 1h30m")
     return go_values.parse_duration_ns(duration)
@@ -98,7 +102,9 @@ def quantity(text: str) -> Decimal:
 
 
 class DurationBetween:
-    """Annotation of a string that is a duration within [least, most]; `zero`, when given, says what 0 means and allows it too."""
+    """Annotation of a string that is a duration within [least, most]; `zero`, when given, says what 0 means and
+    allows it too.
+    """
 
     __slots__ = ("cel", "high_ns", "low_ns", "message", "zero")
 

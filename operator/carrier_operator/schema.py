@@ -1,6 +1,7 @@
 """From pydantic's JSON schema to the structural OpenAPI schema that a CustomResourceDefinition takes.
 
-Pure, and general: it knows nothing of bindings. What it can't express is an error here, not a surprise on the API server.
+Pure, and general: it knows nothing of bindings. What it can't express is an error here, not a surprise on the API
+server.
 """
 
 from __future__ import annotations

@@ -30,7 +30,9 @@ class Skip:
 STATIC = Skip("StaticPod", "A kubelet made this pod; what is added on the API server would not run.", unexpected=False)
 WINDOWS = Skip("Windows", "The sidecar runs on Linux only.", unexpected=True)
 HOST_NETWORK = Skip(
-    "HostNetwork", "The pod is on its node's network and the binding does not set sidecar.allowHostNetwork.", unexpected=True
+    "HostNetwork",
+    "The pod is on its node's network and the binding does not set sidecar.allowHostNetwork.",
+    unexpected=True,
 )
 JOB_NOT_NATIVE = Skip(
     "JobWithoutNativeSidecars", "The pod is to complete, and an ordinary container as sidecar would keep it from that.",
@@ -45,7 +47,9 @@ WHICH = Skip("WhichBinding", "The pod asks for a sidecar without saying by which
 NOTHING_ASKS = Skip("NothingAsksForIt", "No annotation and no selector asks for a sidecar.", unexpected=False)
 # Found while the pod is changed (inject.py), by binding:
 FOREIGN_CONTAINER = Skip("ForeignContainer", "The pod has another container of the sidecar's name.", unexpected=True)
-PORT_UNKNOWN = Skip("PortNameUnknown", "No container of the pod has a port of the name that the binding gives.", unexpected=True)
+PORT_UNKNOWN = Skip(
+    "PortNameUnknown", "No container of the pod has a port of the name that the binding gives.", unexpected=True
+)
 VOLUME_UNKNOWN = Skip("VolumeUnknown", "The pod has no volume of the name that the binding mounts.", unexpected=True)
 MOUNT_TAKEN = Skip("MountPathTaken", "Two mounts of the sidecar would have the same path.", unexpected=True)
 NO_FREE_PORT = Skip("NoFreePort", "No port is left for the sidecar's probes.", unexpected=True)
@@ -73,12 +77,30 @@ class Skipped:
 class Facts:
     """What is so about a pod and the bindings of its namespace, before anything is decided."""
 
-    __slots__ = ("by_name", "completes", "host_network", "inject", "matching", "names", "native", "static", "unselective", "windows")
+    __slots__ = (
+        "by_name",
+        "completes",
+        "host_network",
+        "inject",
+        "matching",
+        "names",
+        "native",
+        "static",
+        "unselective",
+        "windows",
+    )
 
     def __init__(
-        self, pod: Mapping[str, Any], bindings: Sequence[Binding | Unaccepted], *, native: bool, completes: bool | None = None
+        self,
+        pod: Mapping[str, Any],
+        bindings: Sequence[Binding | Unaccepted],
+        *,
+        native: bool,
+        completes: bool | None = None,
     ) -> None:
-        """`native`: can sidecars be native where mode is Auto; `completes`: given when the caller knows (a Job's template)."""
+        """`native`: can sidecars be native where mode is Auto; `completes`: given when the caller knows (a Job's
+        template).
+        """
         metadata = pods.mapping(pod, "metadata")
         annotations = pods.texts(metadata, "annotations")
         pod_labels = pods.texts(metadata, "labels")
@@ -207,7 +229,9 @@ def _decide_named(facts: Facts) -> Outcome:
 
 def _decide_asked_in_vain(facts: Facts) -> Outcome:
     if not facts.unselective:
-        return (), (Skipped(NO_BINDING, "carrier: inject is true, but no CarrierBinding in this namespace fits the pod"),)
+        return (), (
+            Skipped(NO_BINDING, "carrier: inject is true, but no CarrierBinding in this namespace fits the pod"),
+        )
     known = ", ".join(binding.name for binding in facts.unselective)
     return (), (Skipped(WHICH, f"carrier: which binding? Say it in {pods.BINDING}: {known}"),)
 
@@ -223,7 +247,8 @@ ROWS = (
     Row("windows", "the pod is for Windows", "skipped", lambda facts: facts.windows, _decide_windows),
     Row(
         "impossible",
-        "hostNetwork and the binding does not allow it; a Job's pod (or another that completes) where the sidecar can't be native",
+        "hostNetwork and the binding does not allow it; a Job's pod (or another that completes) "
+        "where the sidecar can't be native",
         "skipped, with a warning; where only some of the pod's bindings are concerned, the others are injected",
         _impossible,
         lambda facts: ((), _split(facts, facts.candidates)[1]),
@@ -233,11 +258,14 @@ ROWS = (
         "`carrier.dev/inject` is any word but true, false",
         "skipped, with a warning that names the accepted words",
         lambda facts: facts.inject is not None and facts.inject not in ("true", "false"),
-        _nothing(BAD_WORD, lambda facts: f'carrier: {pods.INJECT} must be "true" or "false", not {facts.inject!r}'[:MESSAGE_LIMIT]),
+        _nothing(
+            BAD_WORD,
+            lambda facts: f'carrier: {pods.INJECT} must be "true" or "false", not {facts.inject!r}'[:MESSAGE_LIMIT],
+        ),
     ),
     Row(
         "asked-not-to",
-        "`carrier.dev/inject: \"false\"`",
+        '`carrier.dev/inject: "false"`',
         "skipped",
         lambda facts: facts.inject == "false",
         _nothing(ASKED_NOT_TO, lambda facts: "asked not to"),

@@ -1,4 +1,6 @@
-"""The CarrierBinding's status as the controller writes it and people read it. Only the shape; reasons are the controller's."""
+"""The CarrierBinding's status as the controller writes it and people read it. Only the shape; reasons are the
+controller's.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class Condition(Shape):
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     reason: Annotated[str, Field(max_length=128)] = Field(description="One word for machines.")
     message: Annotated[str, Field(max_length=4096)] = Field("", description="A sentence for people.")
-    last_transition_time: Annotated[str, Field(max_length=64)] = Field(description="When status last changed (RFC 3339).")
+    last_transition_time: Annotated[str, Field(max_length=64)] = Field(
+        description="When status last changed (RFC 3339)."
+    )
     observed_generation: int | None = Field(None, description="The generation that this was said of.")
 
 
@@ -47,7 +51,9 @@ class QueueStatus(Shape):
     in_flight: int | None = Field(None, description="Messages received and not deleted (approximately).")
     delayed: int | None = Field(None, description="Messages not yet visible (approximately).")
     visibility_timeout: Annotated[str, Field(max_length=24)] | None = Field(None, description="The queue's default.")
-    dead_letter_queue: Annotated[str, Field(max_length=512)] | None = Field(None, description="ARN of its dead-letter queue.")
+    dead_letter_queue: Annotated[str, Field(max_length=512)] | None = Field(
+        None, description="ARN of its dead-letter queue."
+    )
     max_receive_count: int | None = Field(None, description="Receives until SQS itself moves a message there.")
     checked_at: Annotated[str, Field(max_length=64)] | None = Field(None, description="When this was read (RFC 3339).")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given
+
 from carrier_operator import render
 from carrier_operator.models import BindingSpec
 from carrier_operator.rules import seconds
 from carrier_operator.schema import structural_schema
 from carrier_sidecar import settings, settings_table
-from hypothesis import given
 from tests.property.operator.bindings import SPECS
 
 KNOWN = {row.name for row in settings_table.ROWS}
@@ -20,8 +21,8 @@ def test_the_sidecar_reads_back_what_the_binding_says(document: dict[str, Any]) 
     spec = BindingSpec.model_validate(document)
     place = render.Place(webhook_port=8080, health_port=8081, probe_address=":9464", token="t0ken-t0ken")
     environ = render.environment(spec, place)
-    read = settings.parse({name: value for name, value in environ.items() if name in KNOWN})
-    assert not [warning for warning in read.warnings if "unknown" in warning]
+    read = settings.parse(environ)
+    assert not [warning for warning in read.warnings if "not a variable" in warning]
 
     queue, webhook, limits = spec.queue, spec.webhook, spec.concurrency
     assert read.sqs_endpoint == render.queue_endpoint(spec)
@@ -52,6 +53,46 @@ def test_the_sidecar_reads_back_what_the_binding_says(document: dict[str, Any]) 
     assert read.enable_stat_log == (spec.logging.stat_interval is not None)
     if spec.logging.stat_interval is not None:
         assert read.stat_log_timer == seconds(spec.logging.stat_interval)
+    assert read.webhook_headers == tuple((it.name, it.value) for it in webhook.headers or ())
+    assert read.webhook_trace_context == webhook.trace_context.lower()
+    tls, auth = webhook.tls, webhook.auth
+    assert (read.webhook_ca_file, read.webhook_cert_file, read.webhook_key_file) == (
+        (tls and tls.ca_file) or "",
+        (tls and tls.cert_file) or "",
+        (tls and tls.key_file) or "",
+    )
+    assert (read.webhook_username, read.webhook_password_file, read.webhook_bearer_token_file) == (
+        (auth and auth.username) or "",
+        (auth and auth.password_file) or "",
+        (auth and auth.bearer_token_file) or "",
+    )
+    if spec.retry is not None:
+        assert read.retry_initial == seconds(spec.retry.initial)
+        assert (read.retry_factor, read.retry_max) == (spec.retry.factor, seconds(spec.retry.max))
+        assert read.retry_by_status == tuple(
+            (
+                status,
+                seconds(it.initial),
+                it.factor if it.factor is not None else (spec.retry.factor if it.max is not None else None),
+                seconds(it.max) if it.max is not None else None,
+            )
+            for it in spec.retry.by_status or ()
+            for status in it.statuses
+        )
+    dead = spec.dead_letter
+    assert read.dead_letters == (dead is not None)
+    if dead is not None:
+        assert read.dead_letter_queue == (dead.queue or "")
+        assert read.dead_letter_statuses == tuple(dead.statuses or ())
+        assert (read.give_up_receives, read.give_up_age) == (dead.max_receives or 0, seconds(dead.max_age or "0"))
+    rate, breaker = spec.rate_limit, spec.breaker
+    assert (read.rate_limit, read.rate_burst) == ((rate.rate, rate.burst or 0) if rate else ("", 0))
+    assert (read.breaker_failures, read.breaker_ratio) == (
+        (breaker.failures or 0, breaker.ratio or 0) if breaker else (0, 0)
+    )
+    if breaker is not None:
+        assert (read.breaker_window, read.breaker_pause) == (seconds(breaker.window), seconds(breaker.pause))
+    assert read.suspended == spec.suspend
     assert (read.start_errors, read.drain_token, read.probe_address) == ("retry", "t0ken-t0ken", ("", 9464))
 
 
@@ -59,7 +100,7 @@ def test_the_sidecar_reads_back_what_the_binding_says(document: dict[str, Any]) 
 def test_what_is_the_default_is_not_written(document: dict[str, Any]) -> None:
     environ = render.environment(BindingSpec.model_validate(document), render.Place())
     defaults = settings.parse({"CARRIER_SQS_ENDPOINT": "http://x", "CARRIER_SQS_QUEUE_NAME": "x"})
-    read = settings.parse({name: value for name, value in environ.items() if name in KNOWN})
+    read = settings.parse(environ)
     for row in settings_table.ROWS:
         if row.name in environ:
             assert row.default is None or getattr(read, row.attribute) != getattr(defaults, row.attribute), row.name

@@ -10,7 +10,9 @@ from carrier_operator.policy import Policy, Unaccepted, read_binding
 QUEUE = {"name": "orders", "endpoint": "https://sqs.us-west-2.amazonaws.com"}
 
 
-def binding(name: str = "orders", *, selector: dict[str, str] | None = None, generation: int = 1, **spec: Any) -> Binding:
+def binding(
+    name: str = "orders", *, selector: dict[str, str] | None = None, generation: int = 1, **spec: Any
+) -> Binding:
     parts = {"queue": QUEUE, **spec}
     if selector is not None:
         parts["selector"] = {"matchLabels": selector}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from carrier_operator.models import Binding
 from carrier_operator.policy import Policy, Unaccepted, read_binding
 from tests.unit.operator.pods_for_tests import QUEUE
@@ -67,7 +68,10 @@ def test_policy(spec: dict[str, Any], closed: bool, wide: bool) -> None:
 
 
 def test_every_reason_is_said_at_once() -> None:
-    document = {"metadata": {"name": "o.o"}, "spec": {"queue": QUEUE, "sidecar": {"image": "x"}, "webhook": {"url": "http://x/"}}}
+    document = {
+        "metadata": {"name": "o.o"},
+        "spec": {"queue": QUEUE, "sidecar": {"image": "x"}, "webhook": {"url": "http://x/"}},
+    }
     found = read_binding(document, CLOSED)
     assert isinstance(found, Unaccepted)
     assert len(found.reasons) == 3

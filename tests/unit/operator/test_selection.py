@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from carrier_operator import pods, selection
 from carrier_operator.models import Binding, BindingSpec
 from carrier_operator.policy import Unaccepted
@@ -142,7 +143,9 @@ def test_no_message_is_longer_than_a_warning_may_be(word: str) -> None:
         ({"key": "a", "operator": "DoesNotExist"}, {"a": "1"}, False),
     ],
 )
-def test_expressions_mean_what_kubernetes_means(expression: dict[str, Any], labels: dict[str, str], expected: bool) -> None:
+def test_expressions_mean_what_kubernetes_means(
+    expression: dict[str, Any], labels: dict[str, str], expected: bool
+) -> None:
     spec = {"queue": {"url": "http://x/q"}, "selector": {"matchExpressions": [expression]}}
     by_expression = Binding("b", "shop", BindingSpec.model_validate(spec))
     verdict = selection.select(selection.Facts(pod(labels=labels), [by_expression], native=True))

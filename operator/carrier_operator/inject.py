@@ -1,0 +1,369 @@
+"""Injection: pod, namespace, bindings, cluster facts and a token in; a patch, or reasons, out. Pure.
+
+The same function serves the webhook (token: random) and carrierctl (token: a hash, so that output in Git is stable).
+Whether is selection.py's, what the container looks like is container.py's; here is where it goes and what else the pod
+gets: the drain barrier's hooks, the mask over the API token, the annotation. Applied to its own result it changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import annotation, container, patch, pods, render, selection
+from .container import ClusterFacts
+from .identity import Identity, identity_of
+from .models import Binding
+from .pods import Json
+from .policy import Unaccepted
+from .rules import seconds
+from .selection import MESSAGE_LIMIT, Skipped
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,256}")
+DEFAULT_GRACE_S = 30
+GRACE_MARGIN_S = 5
+
+
+class Injection:
+    """What becomes of one pod. `pod` is the pod as it will be; `patch` leads there and is empty when nothing
+    changes.
+    """
+
+    __slots__ = ("injected", "patch", "pod", "skipped", "verdict", "warnings")
+
+    def __init__(
+        self,
+        pod: Json,
+        operations: list[patch.Operation],
+        verdict: selection.Verdict,
+        injected: Sequence[Binding],
+        skipped: Sequence[Skipped],
+        warnings: Sequence[str],
+    ) -> None:
+        self.pod = pod
+        self.patch = operations
+        self.verdict = verdict
+        self.injected = tuple(injected)
+        self.skipped = tuple(skipped)
+        self.warnings = tuple(warnings)
+
+
+class _Planned:
+    """One sidecar to be: its binding, its ports, and where its container stands already."""
+
+    __slots__ = ("barrier", "binding", "health_port", "native", "probe_port", "standing", "webhook_port")
+
+    def __init__(self, binding: Binding, *, native: bool, webhook_port: int, health_port: int, probe_port: int,
+                 barrier: bool, standing: Json | None) -> None:  # fmt: skip
+        self.binding = binding
+        self.native = native
+        self.webhook_port = webhook_port
+        self.health_port = health_port
+        self.probe_port = probe_port
+        self.barrier = barrier
+        self.standing = standing
+
+
+def inject(
+    pod: Mapping[str, Any],
+    namespace: str,
+    bindings: Sequence[Binding | Unaccepted],
+    cluster: ClusterFacts,
+    token: str,
+    *,
+    completes: bool | None = None,
+) -> Injection:
+    """What `bindings` (of any namespaces; those of `namespace` count) make of `pod`. BadPod when it is not shaped like
+    one.
+
+    `namespace` is the request's: the object's own may be empty. `token` is used unless the pod has one; `completes` is
+    given for templates, whose owner can't be read from the pod.
+    """
+    here = [binding for binding in bindings if binding.namespace == namespace]
+    verdict = selection.select(selection.Facts(pod, here, native=cluster.native, completes=completes))
+    skipped = list(verdict.skipped)
+    warnings: list[str] = []
+    planned = _plan(pod, verdict.chosen, cluster, skipped)
+    changed = dict(pod)
+    if planned:
+        changed = _apply(pod, planned, cluster, token, warnings)
+    warnings = [it.message for it in skipped if it.skip.unexpected] + warnings
+    injected = [it.binding for it in planned]
+    return Injection(changed, patch.diff(dict(pod), changed), verdict, injected, skipped, warnings)
+
+
+def offline_token(pod: Mapping[str, Any], bindings: Sequence[Binding | Unaccepted]) -> str:
+    """A token that is the same for the same template and bindings, so that a second run prints the same manifest."""
+    spec = pods.mapping(pod, "spec")
+    kept = [it for it in pods.all_containers(pod) if not pods.is_ours(it)]
+    text = json.dumps(
+        [kept, spec.get("serviceAccountName"), sorted(it.name for it in bindings)], sort_keys=True, default=str
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plan(
+    pod: Mapping[str, Any], chosen: Sequence[Binding], cluster: ClusterFacts, skipped: list[Skipped]
+) -> list[_Planned]:
+    """The sidecars that can be made, in order; for each other a reason."""
+    ours = pods.our_containers(pod)
+    host_network = pods.host_network(pod)
+    annotations = pods.texts(pods.mapping(pod, "metadata"), "annotations")
+    barrier = not host_network and annotations.get(pods.DRAIN_BARRIER) != "false"
+    taken = _declared_ports(pod)
+    chosen_names = {pods.container_name(it.name) for it in chosen}
+    taken |= {port for name, it in ours.items() if name not in chosen_names and (port := _standing_probe_port(it))}
+    planned: list[_Planned] = []
+    for binding in chosen:
+        standing = ours.get(pods.container_name(binding.name))
+        why = _foreign(pod, binding, standing) or _unknown_volume(pod, binding)
+        ports = None if why else _ports(pod, binding)
+        if why is None and ports is None:
+            why = Skipped(
+                selection.PORT_UNKNOWN, f"carrier: {binding.name}: no container port of that name", binding.name
+            )
+        probe_port = None if why else _free_port(binding, standing, taken)
+        if why is None and probe_port is None:
+            why = Skipped(selection.NO_FREE_PORT, f"carrier: {binding.name}: no free port for probes", binding.name)
+        if why is not None or ports is None or probe_port is None:
+            skipped.extend([why] if why else [])
+            continue
+        taken.add(probe_port)
+        planned.append(
+            _Planned(
+                binding,
+                native=selection.can_be_native(binding, cluster.native),
+                webhook_port=ports[0],
+                health_port=ports[1],
+                probe_port=probe_port,
+                barrier=barrier and binding.spec.sidecar.drain_barrier,
+                standing=standing,
+            )
+        )
+    return planned
+
+
+def _foreign(pod: Mapping[str, Any], binding: Binding, standing: Json | None) -> Skipped | None:
+    name = pods.container_name(binding.name)
+    spec = pods.mapping(pod, "spec")
+    others = [*pods.all_containers(pod), *pods.objects(spec, "ephemeralContainers")]
+    if not any(it.get("name") == name and it is not standing for it in others):
+        return None
+    return Skipped(selection.FOREIGN_CONTAINER, f"carrier: the pod has another container called {name}", binding.name)
+
+
+def _unknown_volume(pod: Mapping[str, Any], binding: Binding) -> Skipped | None:
+    mounts = binding.spec.sidecar.volume_mounts or ()
+    names = {volume.get("name") for volume in pods.objects(pods.mapping(pod, "spec"), "volumes")}
+    for mount in mounts:
+        if mount.name not in names:
+            message = f"carrier: {binding.name}: the pod has no volume {mount.name}"
+            return Skipped(selection.VOLUME_UNKNOWN, message, binding.name)
+    if len({mount.mount_path for mount in mounts}) != len(mounts):
+        return Skipped(selection.MOUNT_TAKEN, f"carrier: {binding.name}: two mounts at one path", binding.name)
+    return None
+
+
+def _ports(pod: Mapping[str, Any], binding: Binding) -> tuple[int, int] | None:
+    """The webhook's and the health check's port as numbers; None when a name is not found."""
+    webhook = binding.spec.webhook
+    port = render.DEFAULT_PORT if webhook.port is None else pods.port_of(pod, webhook.port)
+    check = webhook.health_check
+    health = port if check is None or check.port is None else pods.port_of(pod, check.port)
+    return None if port is None or health is None else (port, health)
+
+
+def _declared_ports(pod: Mapping[str, Any]) -> set[int]:
+    return {
+        entry["containerPort"]
+        for it in pods.all_containers(pod)
+        if not pods.is_ours(it)
+        for entry in pods.objects(it, "ports")
+        if isinstance(entry.get("containerPort"), int)
+    }
+
+
+def _standing_probe_port(standing: Json | None) -> int | None:
+    address = pods.env_value(standing, "CARRIER_PROBE_ADDRESS") if standing is not None else None
+    digits = (address or "").rpartition(":")[2]
+    return int(digits) if digits.isascii() and digits.isdigit() and 0 < int(digits) < 65536 else None
+
+
+def _free_port(binding: Binding, standing: Json | None, taken: set[int]) -> int | None:
+    """The port that the sidecar has already, else the first free one from the binding's on."""
+    wanted = binding.spec.sidecar.probe_port
+    has = _standing_probe_port(standing)
+    if has is not None and has >= wanted and has not in taken:
+        return has
+    return next((port for port in range(wanted, 65536) if port not in taken), None)
+
+
+def standing_token(pod: Mapping[str, Any]) -> str | None:
+    """The token that the pod's sidecars have already."""
+    for it in pods.our_containers(pod).values():
+        found = pods.env_value(it, "CARRIER_DRAIN_TOKEN")
+        if found is not None and _TOKEN.fullmatch(found):
+            return found
+    return None
+
+
+def _apply(
+    pod: Mapping[str, Any], planned: Sequence[_Planned], cluster: ClusterFacts, token: str, warnings: list[str]
+) -> Json:
+    spec = pods.mapping(pod, "spec")
+    metadata = pods.mapping(pod, "metadata")
+    token = standing_token(pod) or token
+    barriers = [it.probe_port for it in planned if it.barrier]
+    identity_sources = pods.app_containers(pod)
+    guaranteed = _is_guaranteed(pod)
+    mask = spec.get("automountServiceAccountToken") is not False
+    made = list(annotation.read_status(pod).made)
+
+    finished: dict[str, Json] = {}
+    disagreeing: dict[str, None] = {}
+    for it in planned:
+        identity = identity_of(identity_sources, it.webhook_port)
+        disagreeing.update(dict.fromkeys(identity.disagreeing))
+        wanted = _wanted(pod, it, cluster, token, barriers, identity, guaranteed=guaranteed, mask=mask)
+        finished[wanted["name"]] = container.overlay(it.standing, wanted) if it.standing is not None else wanted
+    if disagreeing:
+        warnings.append(
+            f"carrier: containers disagree on {', '.join(disagreeing)}; the handler's counts"[:MESSAGE_LIMIT]
+        )
+    _warn_of_grace(spec, planned, warnings)
+
+    native = {pods.container_name(it.binding.name) for it in planned if it.native}
+    new_spec = dict(spec)
+    inits = [it for it in pods.objects(spec, "initContainers") if it.get("name") not in finished]
+    inits += [it for name, it in finished.items() if name in native]
+    ordinary = [it for it in pods.objects(spec, "containers") if it.get("name") not in finished]
+    ordinary = [_with_hook(it, token, barriers, made) for it in ordinary]
+    ordinary += [it for name, it in finished.items() if name not in native]
+    if inits or "initContainers" in spec:
+        _note_made(made, spec, "initContainers", "spec.initContainers")
+        new_spec["initContainers"] = inits
+    new_spec["containers"] = ordinary
+    if mask and not pods.named(pods.objects(spec, "volumes"), container.MASK_VOLUME):
+        _note_made(made, spec, "volumes", "spec.volumes")
+        new_spec["volumes"] = [*pods.objects(spec, "volumes"), container.mask_volume()]
+    _note_made(made, pod, "metadata", "metadata")
+    _note_made(made, metadata, "annotations", "metadata.annotations")
+    annotations = {**pods.texts(metadata, "annotations"), pods.STATUS: _status(pod, planned, cluster, made)}
+    return {**pod, "metadata": {**metadata, "annotations": annotations}, "spec": new_spec}
+
+
+def _wanted(
+    pod: Mapping[str, Any],
+    it: _Planned,
+    cluster: ClusterFacts,
+    token: str,
+    barriers: Sequence[int],
+    identity: Identity,
+    *,
+    guaranteed: bool,
+    mask: bool,
+) -> Json:
+    host_network = pods.host_network(pod)
+    # The app's one hook goes to the first sidecar with a barrier, which asks the others.
+    first = bool(barriers) and it.probe_port == barriers[0]
+    place = render.Place(
+        webhook_port=it.webhook_port,
+        health_port=it.health_port,
+        probe_address=f"{'127.0.0.1' if host_network else ''}:{it.probe_port}",
+        token=token,
+        peers=tuple(f"127.0.0.1:{port}" for port in barriers[1:]) if first else (),
+    )
+    facts = container.PodFacts(
+        native=it.native,
+        probe_port=it.probe_port,
+        identity=identity,
+        host_network=host_network,
+        barrier=it.barrier,
+        guaranteed=guaranteed,
+        root=pods.mapping(pods.mapping(pod, "spec"), "securityContext").get("runAsUser") == 0,
+        mask_token=mask,
+    )
+    return container.sidecar_container(it.binding, place, facts, cluster)
+
+
+def _with_hook(it: Json, token: str, barriers: Sequence[int], made: list[str]) -> Json:
+    """An app's container with the pause hook, unless it has a preStop of its own or is another sidecar of ours."""
+    if pods.is_ours(it):
+        return it
+    lifecycle = pods.mapping(it, "lifecycle")
+    standing = lifecycle.get("preStop")
+    if standing is not None and not is_our_hook(standing, token):
+        return it
+    if barriers:
+        wanted = container.hook("pause", token, barriers[0])
+        if standing == wanted:
+            return it
+        _note_made(made, it, "lifecycle", f"spec.containers.{it.get('name')}.lifecycle")
+        return {**it, "lifecycle": {**lifecycle, "preStop": wanted}}
+    return without_hook(it, token, made) if standing is not None else it
+
+
+def is_our_hook(handler: object, token: str) -> bool:
+    """Is this preStop handler the pause hook of a sidecar with this token?"""
+    if not isinstance(handler, dict) or not isinstance(handler.get("httpGet"), dict):
+        return False
+    return bool(handler["httpGet"].get("path") == f"/pause/{token}")
+
+
+def without_hook(it: Json, token: str, made: Sequence[str]) -> Json:
+    """The container without our hook, and without the lifecycle if we made it."""
+    lifecycle = pods.mapping(it, "lifecycle")
+    if not is_our_hook(lifecycle.get("preStop"), token):
+        return it
+    rest = {key: value for key, value in lifecycle.items() if key != "preStop"}
+    if not rest and f"spec.containers.{it.get('name')}.lifecycle" in made:
+        return {key: value for key, value in it.items() if key != "lifecycle"}
+    return {**it, "lifecycle": rest}
+
+
+def _note_made(made: list[str], parent: Mapping[str, Any], key: str, path: str) -> None:
+    if parent.get(key) is None and path not in made:
+        made.append(path)
+
+
+def _status(pod: Mapping[str, Any], planned: Sequence[_Planned], cluster: ClusterFacts, made: Sequence[str]) -> str:
+    names = {it.binding.name for it in planned}
+    ours = pods.our_containers(pod)
+    kept = [
+        it
+        for it in annotation.read_status(pod).sidecars
+        if it.binding not in names and pods.container_name(it.binding) in ours
+    ]
+    new = [
+        annotation.Injected(it.binding.name, it.binding.generation, container.rendered_hash(it.binding, cluster))
+        for it in planned
+    ]
+    return annotation.InjectionStatus([*kept, *new], made).text()
+
+
+def _warn_of_grace(spec: Json, planned: Sequence[_Planned], warnings: list[str]) -> None:
+    grace_s = pods.number(spec, "terminationGracePeriodSeconds", DEFAULT_GRACE_S)
+    needed_s = max(seconds(it.binding.spec.sidecar.shutdown_timeout) for it in planned) + GRACE_MARGIN_S
+    if grace_s < needed_s:
+        warnings.append(
+            f"carrier: terminationGracePeriodSeconds {grace_s} is less than shutdownTimeout + {GRACE_MARGIN_S} s "
+            f"({needed_s:g}): messages may be cut"[:MESSAGE_LIMIT]
+        )
+
+
+def _is_guaranteed(pod: Mapping[str, Any]) -> bool:
+    """Would the pod be of QoS class Guaranteed without us? Every container's CPU and memory requests equal its
+    limits.
+    """
+    others = [it for it in pods.all_containers(pod) if not pods.is_ours(it)]
+    for it in others:
+        resources = pods.mapping(it, "resources")
+        limits, requests = pods.mapping(resources, "limits"), pods.mapping(resources, "requests")
+        for what in ("cpu", "memory"):
+            if what not in limits or str(requests.get(what, limits[what])) != str(limits[what]):
+                return False
+    return bool(others)
