@@ -38,19 +38,24 @@ and cause a warning: {names}.
 _OTHERS = (
     (
         "AWS credentials and region",
-        "Sources are tried in the order of this table; the first that gives credentials is used. Profiles, single\n"
-        "sign-on and credential_process need the optional dependency botocore.",
+        "Sources are tried in the order of this table; the first that gives credentials is used. One that is set up and\n"
+        "fails ends the search: to go on as somebody else would hide the fault. Profiles, single sign-on and\n"
+        "credential_process need the optional dependency botocore.",
         (
-            (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "Static credentials."),
+            (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+              "AWS_CREDENTIAL_EXPIRATION"), "Static credentials."),
+            (("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
+             "Profiles, single sign-on, credential_process."),
             (("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME"),
              "IAM roles for service accounts: AssumeRoleWithWebIdentity, the token read at each refresh."),
-            (("AWS_STS_REGIONAL_ENDPOINTS", "AWS_ENDPOINT_URL_STS"), "Where that call goes."),
-            (("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
-             "Profiles, single sign-on, credential_process."),
+            (("AWS_STS_REGIONAL_ENDPOINTS", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL",
+              "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_USE_FIPS_ENDPOINT"), "Where that call goes."),
             (("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
               "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
              "EKS Pod Identity and ECS task roles."),
-            (("AWS_EC2_METADATA_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+            (("AWS_EC2_METADATA_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+              "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "AWS_METADATA_SERVICE_TIMEOUT",
+              "AWS_METADATA_SERVICE_NUM_ATTEMPTS"),
              "The instance's role (IMDSv2); `true` in the first switches it off."),
             (("AWS_REGION", "AWS_DEFAULT_REGION"),
              "The region, when CARRIER_SQS_REGION is empty and the endpoint's host does not tell it."),
@@ -61,7 +66,7 @@ _OTHERS = (
         "They concern calls to AWS. Calls to the handler use no proxy.",
         (
             (("AWS_CA_BUNDLE",), "File with the certificate authorities that are trusted, instead of the system's."),
-            (("SSL_CERT_FILE", "SSL_CERT_DIR"), "The system's certificate authorities, as OpenSSL looks them up."),
+            (("SSL_CERT_FILE",), "The same, where AWS_CA_BUNDLE is not set. OpenSSL reads SSL_CERT_DIR, too."),
             (("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"), "Proxy towards SQS, by the scheme; also in lower case."),
         ),
     ),

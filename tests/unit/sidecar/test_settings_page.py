@@ -1,5 +1,6 @@
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -88,3 +89,12 @@ def test_the_reference_names_every_variable() -> None:
     text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     for row in ROWS:
         assert f"| `{row.name}` |" in text
+
+
+def test_the_reference_names_every_other_variable_that_is_read() -> None:
+    text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    read = set()
+    for path in (ROOT / "sidecar/carrier_sidecar").rglob("*.py"):
+        read |= set(re.findall(r'"((?:AWS_|SSL_)[A-Z0-9_]+|[A-Z]+_PROXY)"', path.read_text(encoding="utf-8")))
+    assert len(read) > 10
+    assert {name for name in read if f"`{name}`" not in text} == set()
