@@ -38,8 +38,8 @@ and cause a warning: {names}.
 _OTHERS = (
     (
         "AWS credentials and region",
-        "Sources are tried in the order of this table; the first that gives credentials is used. One that is set up and\n"
-        "fails ends the search: to go on as somebody else would hide the fault. Profiles, single sign-on and\n"
+        "Sources are tried in the order of this table; the first that gives credentials is used. One that is set up\n"
+        "and fails ends the search: to go on as somebody else would hide the fault. Profiles, single sign-on and\n"
         "credential_process need the optional dependency botocore.",
         (
             (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
