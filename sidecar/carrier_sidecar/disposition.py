@@ -4,6 +4,7 @@
 |---|---|
 | 2xx | DELIVERED: the message is deleted |
 | 429 or 503 with a readable Retry-After | HIDE: hidden for that long |
+| any with X-Carrier-Dead-Letter, where that is heeded | DEAD: to the dead-letter queue, with that reason |
 | everything else, and no answer at all | LEAVE: nothing is called; it returns when its visibility runs out |
 
 Redirects (307, 308) are followed by who sends; one that was not followed arrives here as any other status.
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 DELIVERED = "delivered"
 HIDE = "hide"
 LEAVE = "leave"
+DEAD = "dead"
+
+DEAD_LETTER_HEADER = "x-carrier-dead-letter"
+MAX_REASON = 500  # characters of the header that are kept
 
 # Why a POST got no status, beside the failure kinds of http1.client: the engine only tells REFUSED apart.
 REFUSED = "refused"
@@ -29,17 +34,19 @@ BAD_MESSAGE = "bad_message"  # never sent: it could not have been sent safely
 class Answer:
     """How one POST ended.
 
-    `verdict`: DELIVERED, HIDE or LEAVE. `status`: the HTTP status, 0 where none came. `hide_s`: seconds asked for by
+    `verdict`: DELIVERED, HIDE, LEAVE or DEAD. `status`: the HTTP status, 0 where none came. `hide_s`: seconds asked for by
     Retry-After (HIDE alone). `reason`: a short word for logs and metrics ("status 500", "timeout", ...).
+    `dead_letter`: the reason that the handler gave (DEAD alone).
     """
 
-    __slots__ = ("hide_s", "reason", "status", "verdict")
+    __slots__ = ("dead_letter", "hide_s", "reason", "status", "verdict")
 
-    def __init__(self, verdict: str, status: int, reason: str, hide_s: float = 0.0) -> None:
+    def __init__(self, verdict: str, status: int, reason: str, hide_s: float = 0.0, *, dead_letter: str = "") -> None:
         self.verdict = verdict
         self.status = status
         self.reason = reason
         self.hide_s = hide_s
+        self.dead_letter = dead_letter
 
     def __repr__(self) -> str:
         return f"<Answer {self.verdict} {self.reason}>"
@@ -69,6 +76,15 @@ def judge(status: int, headers: Mapping[str, str], wall: Callable[[], float]) ->
             if seconds is not None:
                 return Answer(HIDE, status, f"status {status}", seconds)
     return Answer(LEAVE, status, f"status {status}")
+
+
+def judge_with_dead_letters(status: int, headers: Mapping[str, str], wall: Callable[[], float]) -> Answer:
+    """As `judge`, but heeding the header that sends a message to the dead-letter queue, whatever the status."""
+    reason = headers.get(DEAD_LETTER_HEADER)
+    if reason is None:
+        return judge(status, headers, wall)
+    given = reason.strip()[:MAX_REASON] or "the handler gave no reason"
+    return Answer(DEAD, status, f"status {status}", dead_letter=given)
 
 
 def no_answer(kind: str) -> Answer:

@@ -25,7 +25,8 @@ class Message:
     that is wanted or under way: "", EXTEND, RELEASE or HIDE), `change_s` (the seconds that change asks for),
     `change_receipt` (the receipt which the change on the wire names, None while there is none: a receive in the
     meantime brings a newer one), `delete_receipt` (likewise for the last delete), `hide_s` (what the handler asked for,
-    -1 for nothing), `attempts` (failed settles in a row), `retry_at`.
+    -1 for nothing), `attempts` (failed settles in a row), `retry_at`, `trace`
+    (its traceparent header line, "" while it has none: see trace.py).
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Message:
         "sent_time",
         "state",
         "system",
+        "trace",
         "visible_at",
     )
 
@@ -92,6 +94,7 @@ class Message:
         self.hide_s = -1
         self.change_receipt: str | None = None
         self.delete_receipt: str | None = None
+        self.trace = ""
         self.attempts = 0
         self.retry_at = 0.0
 
