@@ -23,7 +23,7 @@ def default_sources(web: Web, environment: Mapping[str, str], region: str) -> li
     the web identity), web identity, container, instance."""
     return [
         EnvironmentSource(environment),
-        ProfileSource(web.loop, environment),
+        ProfileSource(web.loop, environment, region),
         WebIdentitySource(web, environment, region),
         ContainerSource(web, environment),
         InstanceSource(web, environment),

@@ -27,11 +27,12 @@ TIMEOUT_S = 60.0
 class ProfileSource:
     """Asks the child process."""
 
-    __slots__ = ("_child", "_environment", "_loop", "_was_chosen", "name")
+    __slots__ = ("_child", "_environment", "_loop", "_region", "_was_chosen", "name")
 
-    def __init__(self, loop: Loop, environment: Mapping[str, str]) -> None:
+    def __init__(self, loop: Loop, environment: Mapping[str, str], region: str) -> None:
         self._loop = loop
         self._environment = environment
+        self._region = region
         self._child: Child | None = None
         self._was_chosen = False
         self.name = "profile"
@@ -50,7 +51,10 @@ class ProfileSource:
 
         # By its path and with -P: neither the working directory nor this folder comes into the child's import path.
         program = os.path.join(os.path.dirname(__file__), "child.py")
-        self._child = self._loop.spawn([sys.executable, "-P", program], self._environment, TIMEOUT_S, ended)
+        environment = dict(self._environment)
+        if not environment.get("AWS_DEFAULT_REGION"):  # botocore knows no other; the one for STS and SSO
+            environment["AWS_DEFAULT_REGION"] = environment.get("AWS_REGION") or self._region
+        self._child = self._loop.spawn([sys.executable, "-P", program], environment, TIMEOUT_S, ended)
 
     def cancel(self) -> None:
         if self._child is not None:
