@@ -8,14 +8,14 @@ from __future__ import annotations
 from carrier_sidecar.http1.failures import PROXY
 from carrier_sidecar.http1.heads import BadMessage
 from carrier_sidecar.http1.responses import ResponseReader, TooLarge
-from carrier_sidecar.loop.errors import StreamError
+from carrier_sidecar.loop.errors import CONNECT_TIMEOUT, StreamError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
     from carrier_sidecar.http1.proxy import Proxy
-    from carrier_sidecar.loop.api import Loop, Receiver, Stream
+    from carrier_sidecar.loop.api import Loop, Receiver, Stream, Timer
     from carrier_sidecar.loop.tls import TLS
 
     class Owner(Receiver, Protocol):
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Tunnel:
     """See api.Stream; nothing can be written before it is open, so `sent_any` is always False."""
 
-    __slots__ = ("_by", "_host", "_loop", "_owner", "_port", "_proxy", "_reader", "_stream", "_tls")
+    __slots__ = ("_by", "_host", "_loop", "_owner", "_port", "_proxy", "_reader", "_stream", "_timer", "_tls")
 
     sent_any = False
     unsent = 0
@@ -43,11 +43,13 @@ class Tunnel:
         self._tls = tls
         self._owner: Owner | None = owner
         self._by = loop.now() + timeout_s
+        self._timer: Timer | None = None
         self._reader = ResponseReader(0, keep_body=False, bodyless=True)
         self._stream: Stream | None = loop.connect(proxy.host, proxy.port, None, self, timeout_s)
 
     def opened(self) -> None:
         """The proxy is there."""
+        self._timer = self._loop.call_at(self._by, self._timed_out)
         target = f"{self._host}:{self._port}"
         head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
         if self._proxy.authorization is not None:
@@ -76,6 +78,7 @@ class Tunnel:
         else:
             stream, self._stream = self._stream, None
             owner, self._owner = self._owner, None
+            self.close()
             if stream is not None and owner is not None:
                 left = max(self._by - self._loop.now(), 0.0)
                 owner.adopt(self._loop.start_tls(stream, self._tls, owner, left))
@@ -86,10 +89,16 @@ class Tunnel:
 
     def lost(self, error: StreamError) -> None:
         """No connection to the proxy, or no longer."""
-        owner, self._owner = self._owner, None
-        self._stream = None
+        owner = self._owner
+        self.close()
         if owner is not None:
             owner.lost(StreamError(error.kind, f"proxy {error.detail}"))
+
+    def _timed_out(self) -> None:
+        owner = self._owner
+        self.close()
+        if owner is not None:
+            owner.lost(StreamError(CONNECT_TIMEOUT, f"proxy {self._proxy} gave no tunnel in time"))
 
     def _fail(self, detail: str) -> None:
         owner = self._owner
@@ -111,6 +120,9 @@ class Tunnel:
     def close(self) -> None:
         """Give the tunnel up."""
         self._owner = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
