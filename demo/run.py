@@ -24,6 +24,7 @@ from demo.screen import GREEN, RED, YELLOW, Screen
 
 ACT_1_S = 8.0
 SLOW_S = 5
+HANDLER_DELAY = "80ms"  # long enough that something is in flight when one looks
 HANDLER_DOWN_S = 5.0
 SENDING_S = 34.0  # the producer spreads the orders over this
 NO_PROGRESS_S = 25.0  # longer than the queue's visibility timeout
@@ -31,11 +32,11 @@ TICK_S = 0.2
 
 # What the sidecar says in its log and is worth showing: the beginning of the message, and how it looks here.
 SHOWN = (
-    ("the handler is offline", YELLOW),
-    ("the handler answers", GREEN),
-    ("draining", YELLOW),
-    ("drained", GREEN),
-    ("not everything could be finished", RED),
+    ("the handler is offline", "the handler is offline; nothing is received", YELLOW),
+    ("the handler answers", "the handler answers; receiving", GREEN),
+    ("draining", "draining: nothing more is received", YELLOW),
+    ("drained", "drained", GREEN),
+    ("not everything could be finished", "not everything could be finished in time", RED),
 )
 
 
@@ -97,7 +98,7 @@ class Demo:
             "--port",
             str(self.handler_port),
             "--delay",
-            "15ms",
+            HANDLER_DELAY,
             "--delay-if",
             f"{SLOW_NOTE}={SLOW_S}s",
         ]
@@ -134,9 +135,9 @@ class Demo:
             message = str(json.loads(text).get("msg", ""))
         except (ValueError, AttributeError):
             return
-        for beginning, style in SHOWN:
+        for beginning, shown, style in SHOWN:
             if message.startswith(beginning):
-                self.screen.event(f"sidecar: {message}", style)
+                self.screen.event(f"sidecar: {shown}", style)
 
     # Watching
 
@@ -147,7 +148,7 @@ class Demo:
         per_s, p50_ms, p99_ms = ledger.recent(time.monotonic())
         self.screen.status(
             f"{per_s:4.0f}/s   in flight {self.in_flight():>2}   delivered {ledger.delivered:>5,}   "
-            f"retried {ledger.retried}   p50 {shown_ms(p50_ms)}  p99 {shown_ms(p99_ms)} ms"
+            f"retried {ledger.retried}   p50 {shown_ms(p50_ms)}  p99 {shown_ms(p99_ms)}"
         )
         if self.orders is not None and self.orders.error:
             raise DemoFailed(f"sending orders failed: {self.orders.error}")
@@ -203,7 +204,7 @@ class Demo:
     def act_2(self) -> None:
         self.screen.heading(
             "Act 2 of 4 · A slow message",
-            f"One order keeps the handler busy for {SLOW_S} s. It holds its slot, and nobody else up.",
+            f"One order keeps the handler busy for {SLOW_S} s. It holds one slot, nobody up.",
         )
         assert self.orders is not None
         self.orders.want_slow_order()
@@ -219,7 +220,8 @@ class Demo:
     def act_3(self) -> None:
         self.screen.heading(
             "Act 3 of 4 · The handler goes down",
-            "It is killed, and comes back. Meanwhile nothing is received, so no receive count grows.",
+            "It is killed, and comes back. Meanwhile nothing is received: what is not",
+            "received burns no receive counts and ends in no dead-letter queue.",
         )
         assert self.handler is not None
         before = self.ledger.retried
@@ -234,13 +236,14 @@ class Demo:
     def act_4(self) -> None:
         self.screen.heading(
             "Act 4 of 4 · SIGTERM in mid-flight",
-            "The sidecar stops receiving, lets the handler finish, settles and exits. A new one goes on.",
+            "It stops receiving, lets the handler finish, settles and exits.",
+            "A new sidecar goes on.",
         )
         assert self.sidecar is not None
         busy = self.in_flight()
         began = time.monotonic()
         self.sidecar.send(signal.SIGTERM)
-        self.screen.event(f"SIGTERM with {busy} messages in flight", YELLOW)
+        self.screen.event(f"SIGTERM; messages in flight: {busy}", YELLOW)
         code = self.sidecar.wait(30)
         took_s = time.monotonic() - began
         if code is None:
@@ -268,7 +271,7 @@ class Demo:
         self.orders.stop()
         self.sidecar.send(signal.SIGTERM)
         code = self.sidecar.wait(30)
-        self.screen.end_status()
+        self.screen.clear_status()
         ledger = self.ledger
         ends = time.monotonic() + 10
         left = self.orders.left()
@@ -294,7 +297,7 @@ class Demo:
 
     def play(self) -> bool:
         try:
-            self.screen.heading("Carrier: SQS → sidecar → HTTP handler", f"{self.total:,} orders, about 50 seconds.")
+            self.screen.heading("Carrier: SQS → sidecar → HTTP handler", f"{self.total:,} orders, about 40 seconds.")
             self.start_queue()
             self.start_handler()
             self.start_sidecar()
@@ -304,14 +307,16 @@ class Demo:
             self.act_4()
             return self.account()
         finally:
-            self.screen.end_status()
+            self.screen.clear_status()
             if self.orders is not None:
                 self.orders.stop()
                 self.orders.remove()
 
 
 def shown_ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
+    if value is None:
+        return "–"
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 
 def free_port() -> int:

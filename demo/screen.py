@@ -54,11 +54,12 @@ class Screen:
                 self._last_plain = time.monotonic()
                 print(text, flush=True)
 
-    def end_status(self) -> None:
-        """Leaves the live line where it is."""
+    def clear_status(self) -> None:
+        """Takes the live line away."""
         with self._lock:
             if self._live and self._status:
-                sys.stdout.write("\n")
+                sys.stdout.write("\r\x1b[K")
+                sys.stdout.flush()
                 self._status = ""
 
     def _print(self, text: str) -> None:

@@ -45,7 +45,7 @@ rm -f "$venv/ready"
 if ! { "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --editable ".[$extras]" 2>&1 || echo "set-up failed"; } |
     tee "$log" |
     awk '/^ *Collecting/ { if (++n % 20 == 0) print "  " n " packages looked up"; fflush() }
-         /^Installing collected/ { print "  installing " n " packages"; fflush() }
+         /^Installing collected/ { if (n) print "  installing"; fflush() }
          /^set-up failed/ { failed = 1 }
          END { exit failed }' >&2
 then
