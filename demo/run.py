@@ -204,7 +204,7 @@ class Demo:
     def act_2(self) -> None:
         self.screen.heading(
             "Act 2 of 4 · A slow message",
-            f"One order keeps the handler busy for {SLOW_S} s. It holds one slot, nobody up.",
+            f"One order takes the handler {SLOW_S} s. It holds one slot, and nobody else up.",
         )
         assert self.orders is not None
         self.orders.want_slow_order()
