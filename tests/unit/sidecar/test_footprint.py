@@ -10,7 +10,7 @@ import pytest
 
 SIDECAR = Path(__file__).resolve().parents[3] / "sidecar"
 
-# asyncio costs 4 MB; inspect, typing and logging 1 to 3 MB together; ssl is for TLS only. (enum comes with json, by re.)
+# asyncio costs 4 MB; inspect, typing and logging 1 to 3 MB together; ssl is for TLS only. enum comes with json.
 HEAVY = {
     *("asyncio", "argparse", "concurrent", "ctypes", "dataclasses", "datetime", "decimal", "email", "http", "inspect"),
     *("ipaddress", "logging", "pathlib", "random", "secrets", "selectors", "shutil", "ssl", "string", "subprocess"),
