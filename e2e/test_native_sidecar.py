@@ -6,10 +6,10 @@ import json
 import threading
 from typing import Any
 
-import kubernetes
 from kubernetes.client import CoreV1Api
 
 from e2e.cluster import Cluster
+from e2e.pods import is_deleted, is_ready, wait_for
 
 APP_NEEDS_S = 1.0
 
@@ -65,19 +65,6 @@ class Output:
         return {line["what"]: line["when"] for line in self._lines}
 
 
-def wait_for(core: CoreV1Api, namespace: str, wanted: Any, timeout_s: int = 30) -> None:
-    watch = kubernetes.watch.Watch()
-    for event in watch.stream(core.list_namespaced_pod, namespace, timeout_seconds=timeout_s):
-        if wanted(event):
-            return
-    raise AssertionError(f"not seen within {timeout_s} s")
-
-
-def is_ready(event: Any) -> bool:
-    conditions = event["object"].status.conditions or []
-    return any(condition.type == "Ready" and condition.status == "True" for condition in conditions)
-
-
 def test_a_sidecar_starts_before_the_app_and_ends_after_it(cluster: Cluster, api: Any, namespace: str) -> None:
     core = CoreV1Api(api)
     core.create_namespaced_pod(namespace, pod(cluster.image("python")))
@@ -85,7 +72,7 @@ def test_a_sidecar_starts_before_the_app_and_ends_after_it(cluster: Cluster, api
     sidecar_output, app_output = (Output(core, namespace, name) for name in ("sidecar", "app"))
 
     core.delete_namespaced_pod("worker", namespace)
-    wait_for(core, namespace, lambda event: event["type"] == "DELETED")
+    wait_for(core, namespace, is_deleted)
 
     sidecar, app = sidecar_output.times(), app_output.times()
     assert sidecar["started"] < app["started"]

@@ -1,6 +1,7 @@
 """Where what is slow to make is kept: outside the repository, in directories named by version or content.
 
-Nothing here is removed automatically; every entry can be deleted at any time and is made again when it is needed.
+Every entry can be deleted at any time and is made again when it is needed. Only images of old sources are deleted
+automatically.
 """
 
 from __future__ import annotations
@@ -38,6 +39,24 @@ def content_key(*parts: str | bytes) -> str:
 def finished(entry: Path) -> bool:
     """Has `entry` been made to its end?"""
     return (entry / _COMPLETE).exists()
+
+
+def drop_older(entry: Path, keep: int = 3) -> None:
+    """Delete the entries that were made for the same purpose before `entry`, but for the newest: what is named by the
+    content of the sources would otherwise grow with every change.
+    """
+    purpose = entry.name.rpartition("-")[0]
+    siblings = [path for path in entry.parent.glob(f"{purpose}-*") if path.name.rpartition("-")[0] == purpose]
+    for old in sorted(siblings, key=lambda path: path.stat().st_mtime, reverse=True)[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Keep other processes that ask for the same lock waiting."""
+    with open(root() / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

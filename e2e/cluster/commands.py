@@ -1,4 +1,4 @@
-"""Running other programs to their end: quiet when they succeed, one line with their own words when they fail."""
+"""Running other programs to their end: quiet when they succeed, one line with their last words when they fail."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .errors import ClusterError, Unavailable
+
+_LINES_SHOWN = 3
 
 
 def run(
@@ -20,7 +22,7 @@ def run(
 ) -> str:
     """Run a program and return its standard output.
 
-    Raises ClusterError with the last line that it wrote when it fails or takes longer than `timeout_s`.
+    Raises ClusterError with the last lines that it wrote when it fails or takes longer than `timeout_s`.
     """
     argv = [str(argument) for argument in arguments]
     try:
@@ -30,7 +32,8 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"{_shown(argv)} took longer than {timeout_s:g} s") from error
     if ended.returncode != 0:
-        raise ClusterError(f"{_shown(argv)} failed with {ended.returncode}: {last_line(ended.stderr or ended.stdout)}")
+        words = " | ".join((ended.stderr.strip() or ended.stdout.strip()).splitlines()[-_LINES_SHOWN:])
+        raise ClusterError(f"{_shown(argv)} failed with {ended.returncode}: {words or 'no output'}")
     return ended.stdout
 
 

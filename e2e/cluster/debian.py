@@ -6,7 +6,10 @@ Maintainer scripts do not run; what a root file system needs of their work is do
 from __future__ import annotations
 
 import os
+import platform
 import re
+import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -60,8 +63,15 @@ def download(packages: Iterable[Package]) -> list[Path]:
 
 def unpack(files: Iterable[Path], directory: Path) -> None:
     """Unpack packages into `directory`; links that are there already (a merged /usr) are kept."""
-    for file in files:
-        run([require("dpkg-deb", _WHY), "--extract", file, directory])
+    dpkg = require("dpkg-deb", _WHY)
+    with tempfile.TemporaryDirectory() as tars:
+        for file in files:
+            # Not --extract: that would put a directory in the place of a link.
+            tar = Path(tars, file.name)
+            with open(tar, "wb") as content:
+                subprocess.run([dpkg, "--fsys-tarfile", file], stdout=content, check=True)
+            run(["tar", "--extract", "--keep-directory-symlink", "--file", tar, "--directory", directory])
+            tar.unlink()
 
 
 def root_file_system(names: Iterable[str], directory: Path) -> None:
@@ -75,7 +85,8 @@ def root_file_system(names: Iterable[str], directory: Path) -> None:
     unpack(download(closure(names, without=_NOT_IN_IMAGES)), directory)
     for unused in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/bug"):
         run(["rm", "-rf", directory / unused])
-    (directory / "tmp").mkdir(exist_ok=True)
+    for place in ("tmp", "root", "run", "var/tmp", "usr/local/bin"):
+        (directory / place).mkdir(parents=True, exist_ok=True)
     (directory / "tmp").chmod(0o1777)
     etc = directory / "etc"
     etc.mkdir(exist_ok=True)
@@ -88,6 +99,15 @@ def root_file_system(names: Iterable[str], directory: Path) -> None:
         (etc / "ssl/certs").mkdir(parents=True, exist_ok=True)
         bundle = b"".join(file.read_bytes() for file in certificates)
         (etc / "ssl/certs/ca-certificates.crt").write_bytes(bundle)
+
+
+def triplet() -> str:
+    """The name of this machine's architecture in library paths."""
+    known = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
+    triplet = known.get(platform.machine())
+    if triplet is None:
+        raise ClusterError(f"no Debian packages are known for {platform.machine()}")
+    return triplet
 
 
 _DOWNLOAD_TIMEOUT_S = 600

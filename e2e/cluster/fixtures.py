@@ -1,6 +1,6 @@
 """pytest fixtures for tests on a cluster; a conftest.py takes them in by name.
 
-    from e2e.cluster.fixtures import api, cluster_fixture, kubectl, namespace
+    from e2e.cluster.fixtures import api, cluster_fixture, helm, kubectl, namespace, operator_image, sidecar_image
     cluster = cluster_fixture(with_node=False)
 
 One cluster per test run. Where there can be none the tests are skipped with one line that says what is missing; with
@@ -20,9 +20,10 @@ from typing import Any
 import kubernetes
 import pytest
 
-from . import binaries
+from . import binaries, images
 from .choice import Cluster, running
 from .errors import Unavailable
+from .given import GivenCluster
 
 
 def cluster_fixture(*, with_node: bool) -> Callable[..., Any]:
@@ -68,6 +69,30 @@ def new_namespace(api: Any, labels: dict[str, str] | None = None) -> Iterator[st
         yield name
     finally:
         core.delete_namespace(name)
+
+
+@pytest.fixture(scope="session")
+def sidecar_image(cluster: Cluster) -> str:
+    """The reference of the sidecar's image, known to every node; without its Dockerfile, of our wheel on Python."""
+    if not isinstance(cluster, GivenCluster) and not images.has_dockerfile("sidecar"):
+        cluster.load(images.wheel_on_python())
+        return images.WHEEL_IMAGE
+    return _own_image(cluster, "sidecar")
+
+
+@pytest.fixture(scope="session")
+def operator_image(cluster: Cluster) -> str:
+    """The reference of the operator's image, known to every node."""
+    return _own_image(cluster, "operator")
+
+
+def _own_image(cluster: Cluster, name: str) -> str:
+    if isinstance(cluster, GivenCluster):
+        return cluster.image(name)
+    if not images.has_dockerfile(name):
+        pytest.skip(f"there is no Dockerfile.{name}")
+    cluster.load(images.built(name))
+    return images.reference(name)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from . import local, node_images
+from . import cache, local, node_images
 from .errors import ClusterError, Unavailable
 from .processes import start_time
 
@@ -94,14 +94,15 @@ def keep(*, with_node: bool) -> int:
 
 def clean_up_behind_killed_keepers() -> None:
     """End the clusters in the temporary directory whose keeper is gone."""
-    for data in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        found = re.fullmatch(rf"{_PREFIX}(\d+)-(\d+)", data.name)
-        if found is None or data.stat().st_uid != os.geteuid() or start_time(int(found[1])) == int(found[2]):
-            continue
-        if (data / "cluster.json").exists():
-            local.stop(data)
-        else:
-            shutil.rmtree(data)
+    with cache.locked("clean-up"):
+        for data in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            found = re.fullmatch(rf"{_PREFIX}(\d+)-(\d+)", data.name)
+            if found is None or data.stat().st_uid != os.geteuid() or start_time(int(found[1])) == int(found[2]):
+                continue
+            if (data / "cluster.json").exists():
+                local.stop(data)
+            else:
+                shutil.rmtree(data)
 
 
 def _data(answer: str) -> Path:

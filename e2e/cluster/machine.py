@@ -5,7 +5,6 @@ Nothing that pods send leaves the machine: what is neither for the bridge nor fo
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -89,10 +88,8 @@ def _hierarchies() -> list[Path]:
 @contextmanager
 def _sysctls_before() -> Iterator[Path]:
     """The file with the values from before the first node of several; held by one process at a time."""
-    file = cache.root() / "sysctls.json"
-    with open(file.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield file
+    with cache.locked("sysctls"):
+        yield cache.root() / "sysctls.json"
 
 
 def _remember_sysctls() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from . import binaries, cache, debian, machine
 from .commands import run, succeeds
 from .control_plane import ControlPlane, free_port
-from .errors import ClusterError, Unavailable
+from .errors import Unavailable
 from .processes import Processes
 
 NAME = "127.0.0.1"  # the node's name is the address at which the API server reaches the kubelet
@@ -55,7 +55,7 @@ def programs() -> Path:
 def environment(unpacked: Path) -> dict[str, str]:
     """What finds the unpacked programs and their libraries."""
     path = ":".join(str(unpacked / directory) for directory in ("usr/bin", "usr/sbin", "bin", "sbin"))
-    libraries = ":".join(str(unpacked / directory / _triplet()) for directory in ("usr/lib", "lib"))
+    libraries = ":".join(str(unpacked / directory / debian.triplet()) for directory in ("usr/lib", "lib"))
     return dict(os.environ, PATH=f"{path}:{os.environ['PATH']}", LD_LIBRARY_PATH=libraries)
 
 
@@ -196,11 +196,3 @@ def _forget_address(container: str) -> None:
     """Remove what the CNI library keeps of a container in a directory of the machine's."""
     for result in Path("/var/lib/cni/results").glob(f"*{container}*"):
         result.unlink()
-
-
-def _triplet() -> str:
-    known = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
-    triplet = known.get(platform.machine())
-    if triplet is None:
-        raise ClusterError(f"no Debian packages are known for {platform.machine()}")
-    return triplet

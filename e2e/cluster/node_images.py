@@ -41,7 +41,7 @@ def for_tests() -> list[Path]:
 def python() -> Path:
     """The OCI archive of PYTHON_IMAGE."""
     packages = debian.closure(PYTHON_PACKAGES)
-    entry = cache.root() / "images" / f"python-{cache.content_key(_recipe(), *map(str, packages))}"
+    entry = cache.root() / "images" / f"python-{cache.content_key(recipe(), *map(str, packages))}"
     with cache.making(entry) as work, tempfile.TemporaryDirectory() as root:
         if work is not None:
             debian.root_file_system(PYTHON_PACKAGES, Path(root))
@@ -54,19 +54,25 @@ def python() -> Path:
 
 def _busybox() -> list[Path]:
     packages = debian.closure(["busybox-static"])
-    entry = cache.root() / "images" / f"busybox-{cache.content_key(_recipe(), *map(str, packages))}"
+    entry = cache.root() / "images" / f"busybox-{cache.content_key(recipe(), *map(str, packages))}"
     with cache.making(entry) as work, tempfile.TemporaryDirectory() as directory:
         if work is not None:
             root = Path(directory)
             debian.root_file_system(["busybox-static"], root)
-            for applet in run([root / "bin/busybox", "--list"]).split():
-                if applet != "busybox":
-                    (root / "bin" / applet).symlink_to("/bin/busybox")
+            link_applets(root)
             oci.write_archive(work / "busybox.tar", BUSYBOX_IMAGE, root, entrypoint=["/bin/sh"])
             oci.write_archive(work / "pause.tar", PAUSE_IMAGE, root, entrypoint=_PAUSE)
     return [entry / "busybox.tar", entry / "pause.tar"]
 
 
-def _recipe() -> bytes:
+def link_applets(root: Path) -> None:
+    """Give busybox's applets their names, where nothing has them yet."""
+    for applet in run([root / "bin/busybox", "--list"]).split():
+        taken = any((root / "usr" / place / applet).exists() for place in ("bin", "sbin"))
+        if not taken:
+            (root / "bin" / applet).symlink_to("/bin/busybox")
+
+
+def recipe() -> bytes:
     """How images are made is part of what they are made from."""
     return b"".join(Path(file).read_bytes() for file in (debian.__file__, oci.__file__, __file__))
