@@ -88,12 +88,13 @@ def crd_yaml() -> str:
 
 def main() -> int:
     """Writes the CRD and the reference pages into the repository at the working directory."""
-    from .reference import binding_page, selection_page
+    from .reference import binding_page, injector_page, selection_page
 
     for path, text in (
         (CRD_PATH, crd_yaml()),
         ("docs/carrierbinding.md", binding_page()),
         ("docs/selection.md", selection_page()),
+        ("docs/injector-settings.md", injector_page()),
     ):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")

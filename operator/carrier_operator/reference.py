@@ -1,12 +1,11 @@
-"""The generated reference pages: docs/carrierbinding.md from the CRD's schema, docs/selection.md from the selection
-table.
-"""
+"""The generated reference pages: docs/carrierbinding.md, docs/selection.md and docs/injector-settings.md."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from . import models
+from .injector.settings import ROWS as ROWS_OF_INJECTOR
 from .schema import structural_schema
 from .selection import ROWS, SKIPS
 
@@ -74,6 +73,24 @@ def _kind(schema: dict[str, Any]) -> str:
     if "minimum" in schema and "maximum" in schema:
         return f"{kind}, {schema['minimum']}–{schema['maximum']}"
     return {"array": "list", "object": "object"}.get(kind, kind)
+
+
+def injector_page() -> str:
+    """docs/injector-settings.md."""
+    lines = [
+        _GENERATED,
+        "# Settings of the injector",
+        "",
+        "Environment variables of `python -m carrier_operator.injector`; the chart sets them from its values. Those "
+        "called `CARRIER_OPERATOR_*` are the controller's, too. All bad values are reported at once (exit code 2).",
+        "",
+        "| variable | default | allowed | meaning |",
+        "|---|---|---|---|",
+    ]
+    for row in ROWS_OF_INJECTOR:
+        default = "**required**" if row.default is None else f"`{row.default}`" if row.default else ""
+        lines.append(f"| `{row.name}` | {default} | {row.allowed} | {_cell(row.what)} |")
+    return "\n".join(lines) + "\n"
 
 
 def selection_page() -> str:

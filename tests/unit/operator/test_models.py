@@ -88,6 +88,7 @@ def test_every_field_says_what_it_is() -> None:
         ("crds/carrierbindings.yaml", crds.crd_yaml),
         ("docs/carrierbinding.md", reference.binding_page),
         ("docs/selection.md", reference.selection_page),
+        ("docs/injector-settings.md", reference.injector_page),
     ],
 )
 def test_the_generated_files_are_those_that_the_code_makes(path: str, text: Any) -> None:
