@@ -50,6 +50,17 @@ def literal_addresses(host: str, port: int) -> list[Address] | None:
     return None
 
 
+def verdict(where: str, codes: list[int]) -> tuple[str, str]:
+    """What the errors of all addresses add up to: a kind of StreamError, and the sentence for people."""
+    tried = [code for code in codes if code not in _NOT_HERE] or codes
+    if all(code == errno.ECONNREFUSED for code in tried):
+        return REFUSED, f"{where} refused the connection"
+    if errno.ETIMEDOUT in tried:
+        return CONNECT_TIMEOUT, f"{where} did not answer"
+    code = next(code for code in tried if code != errno.ECONNREFUSED)
+    return UNREACHABLE, f"{where}: {strerror(code)}"
+
+
 class Attempt:
     """One connect() of the loop's, until the stream is open or lost."""
 
@@ -137,7 +148,7 @@ class Attempt:
             sock.close()
             self._errors.append(code)
             del self._left[0]
-        self._fail(*self._verdict())
+        self._fail(*verdict(f"{self._host}:{self._port}", self._errors))
 
     def _ready(self, events: int) -> None:
         sock = self._sock
@@ -173,17 +184,6 @@ class Attempt:
         self._errors.append(code)
         del self._left[0]
         self._next()
-
-    def _verdict(self) -> tuple[str, str]:
-        """What a row of failed addresses means."""
-        where = f"{self._host}:{self._port}"
-        tried = [code for code in self._errors if code not in _NOT_HERE] or self._errors
-        if all(code == errno.ECONNREFUSED for code in tried):
-            return REFUSED, f"{where} refused the connection"
-        if errno.ETIMEDOUT in tried:
-            return CONNECT_TIMEOUT, f"{where} did not answer"
-        code = next(code for code in tried if code != errno.ECONNREFUSED)
-        return UNREACHABLE, f"{where}: {strerror(code)}"
 
     def _timed_out(self) -> None:
         if self._lookup is not None:

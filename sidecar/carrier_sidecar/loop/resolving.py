@@ -7,7 +7,7 @@ thread goes on with what waits. Nothing is cached: connections are kept, so look
 
 from __future__ import annotations
 
-from _queue import SimpleQueue
+from _queue import Empty, SimpleQueue
 from _socket import IPPROTO_TCP, SOCK_STREAM, gaierror, getaddrinfo
 from _thread import start_new_thread
 
@@ -65,6 +65,11 @@ class Resolver:
         first = next(iter(self._waiting)) == key
         del self._waiting[key]
         if first and self._jobs is not None:
+            try:
+                while True:
+                    self._jobs.get_nowait()  # the next thread's
+            except Empty:
+                pass
             self._jobs.put(None)  # it ends after what it is stuck in
             self._jobs = None
             self._stuck += 1
