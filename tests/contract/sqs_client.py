@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from carrier_sidecar.sqs.attributes import Attributes
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "secret"}
-LONGEST_S = 30.0
+LONGEST_S = 60.0
 
 
 class Client:
