@@ -67,7 +67,8 @@ class Health:
         self._request = b""
         if url is not None:
             self._request = (
-                f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\nUser-Agent: carrier/{__version__}\r\n\r\n"
+                f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\nUser-Agent: carrier/{__version__}\r\n"
+                f"{url.authorization}\r\n"
             ).encode()
 
     def check(self) -> None:

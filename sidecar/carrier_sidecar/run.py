@@ -11,10 +11,10 @@ from carrier_sidecar import message as kinds
 from carrier_sidecar.backoff import SLOW, SOON
 from carrier_sidecar.engine import Engine
 from carrier_sidecar.gate import DRAINING, OFFLINE, PAUSED, QUEUE, REASONS, STARTING, Gate
+from carrier_sidecar.handler_tls import handler_tls
 from carrier_sidecar.health import Health
 from carrier_sidecar.http1.client import Origin, Pool
 from carrier_sidecar.log import Log
-from carrier_sidecar.loop.tls import TLS
 from carrier_sidecar.metrics import Metrics
 from carrier_sidecar.settings import SettingsError, parse
 from carrier_sidecar.sqs.queue import SqsQueue
@@ -175,11 +175,7 @@ class Sidecar:
         self.engine.on_gate = self._gate_changed
 
     def _handler_origin(self, url: URL) -> Origin:
-        tls = None
-        if url.scheme == "https":
-            verify = not self._settings.webhook_tls_insecure_skip_verify
-            tls = TLS(url.host, verify=verify, min_version="1.3")
-        return Origin(url.host, url.port, tls)
+        return Origin(url.host, url.port, handler_tls(self._settings, url))
 
     # -- starting ----------------------------------------------------------------------------------------------------
 
@@ -369,11 +365,11 @@ class Sidecar:
 
     def _gate_changed(self) -> None:
         self.health.gate_changed()
-        if OFFLINE in self.engine.gate.reasons and self._settings.webhook_offline_action == "exit" and not self._ended:
-            if self._exit_code != HANDLER_OFFLINE:
-                self._exit_code = HANDLER_OFFLINE
-                self.note("offline_exit", {})
-                self._loop.call_soon(self._drain)
+        exits = self._settings.webhook_offline_action == "exit" and self._exit_code != HANDLER_OFFLINE
+        if exits and OFFLINE in self.engine.gate.reasons and not self._ended:
+            self._exit_code = HANDLER_OFFLINE
+            self.note("offline_exit", {})
+            self._loop.call_soon(self._drain)
 
     def _set_timer(self, when: float) -> None:
         if self._timer is not None:

@@ -35,6 +35,16 @@ class URL:
         """The target without its query."""
         return self.target.partition("?")[0]
 
+    @property
+    def authorization(self) -> str:
+        """The header line for HTTP Basic, with its line break; "" without a user."""
+        if self.user is None:
+            return ""
+        from binascii import b2a_base64
+
+        encoded = b2a_base64(f"{self.user}:{self.password or ''}".encode(), newline=False).decode("ascii")
+        return f"Authorization: Basic {encoded}\r\n"
+
     def __str__(self) -> str:
         """For people and logs: user and password are masked."""
         return f"{self.scheme}://{'***@' if self.user is not None else ''}{self.authority}{self.target}"

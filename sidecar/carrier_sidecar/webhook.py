@@ -53,12 +53,7 @@ class Webhook:
         self._attribute_names = tuple(attribute_names)
         self._posts: dict[str, _Post] = {}
         self.answered: Callable[[Message, Answer, float], None] = _unset
-        fixed = f"Host: {url.authority}\r\nUser-Agent: carrier/{__version__}\r\n"
-        if url.user is not None:
-            import binascii
-
-            secret = f"{url.user}:{url.password or ''}".encode()
-            fixed += f"Authorization: Basic {binascii.b2a_base64(secret, newline=False).decode('ascii')}\r\n"
+        fixed = f"Host: {url.authority}\r\nUser-Agent: carrier/{__version__}\r\n{url.authorization}"
         self._fixed = fixed
         self._default_type = f"Content-Type: {default_content_type}\r\n" if default_content_type else ""
         self._start = f"POST {url.target} HTTP/1.1\r\n{fixed}"
@@ -167,7 +162,7 @@ class _Refusal:
 
 
 def same_origin_target(url: URL, location: str) -> str | None:
-    """The request target that a Location names, if it is of the same origin as `url`; None otherwise or if unreadable."""
+    """The request target that a Location names, if of the same origin as `url`; None otherwise or if unreadable."""
     if not location or not location.isprintable() or not location.isascii() or " " in location:
         return None
     if location.startswith("/") and not location.startswith("//"):
