@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := dev,operator
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test scenario integration e2e bench lint format docs clean
+.PHONY: help venv demo test scenario integration e2e bench lint format docs crds clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +39,10 @@ lint: venv ## linters, types and layers only
 format: venv ## format the code and sort its imports
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
 
-docs: venv ## the generated reference pages
+docs: venv ## the generated reference pages and the CRD
 	@$(BIN)/python tools/docs.py
+
+crds: docs ## the CRD and its reference page, from the operator's models
 
 clean: ## remove what the targets made, the virtual environment included
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -8,6 +8,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Path of a page and the function that gives its text.
 PAGES = {
     "docs/settings.md": "tools.settings_reference:render",
+    "crds/carrierbindings.yaml": "carrier_operator.crds:crd_yaml",
+    "helm/carrier/crds/carrierbindings.yaml": "carrier_operator.crds:crd_yaml",
+    "docs/carrierbinding.md": "carrier_operator.reference:binding_page",
+    "docs/selection.md": "carrier_operator.reference:selection_page",
+    "docs/injector-settings.md": "carrier_operator.reference:injector_page",
 }
 
 

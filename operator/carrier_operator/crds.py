@@ -1,12 +1,10 @@
-"""The CustomResourceDefinition of CarrierBinding, made from the models; `python -m carrier_operator.crds` writes it.
+"""The CustomResourceDefinition of CarrierBinding, made from the models; `make crds` writes it.
 
-Pure but for `main`. A test compares what stands under crds/ with what this makes.
+Pure. A test compares what stands under crds/ with what this makes.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,8 +13,7 @@ from . import models
 from .schema import structural_schema
 from .status import BindingStatus
 
-CRD_PATH = "crds/carrierbindings.yaml"
-_HEADER = "# Generated from operator/carrier_operator/models.py by `make docs`; a test holds the two together.\n"
+_HEADER = "# Generated from operator/carrier_operator/models.py by `make crds`; a test holds the two together.\n"
 
 _COLUMNS = (
     ("Queue", "string", ".spec.queue.name", "The queue's name."),
@@ -84,22 +81,3 @@ def crd_yaml() -> str:
     """The text of crds/carrierbindings.yaml."""
     text: str = yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True)
     return _HEADER + text
-
-
-def main() -> int:
-    """Writes the CRD and the reference pages into the repository at the working directory."""
-    from .reference import binding_page, injector_page, selection_page
-
-    for path, text in (
-        (CRD_PATH, crd_yaml()),
-        ("docs/carrierbinding.md", binding_page()),
-        ("docs/selection.md", selection_page()),
-        ("docs/injector-settings.md", injector_page()),
-    ):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from carrier_operator import crds, reference
+from carrier_operator import crds
 from carrier_operator.models import BindingSpec
 from carrier_operator.policy import Policy, Unaccepted, read_binding
 from carrier_operator.schema import structural_schema
 from tests.operator_cases import CASES, Case, spec
 
-ROOT = Path(__file__).parents[3]
 # Everything that policy alone would refuse, allowed: here the schema is looked at.
 OPEN = Policy(
     image_prefixes=("registry:5000/",),
@@ -80,19 +78,6 @@ def test_every_field_says_what_it_is() -> None:
         return found
 
     assert silent(structural_schema(BindingSpec), "spec") == []
-
-
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("crds/carrierbindings.yaml", crds.crd_yaml),
-        ("docs/carrierbinding.md", reference.binding_page),
-        ("docs/selection.md", reference.selection_page),
-        ("docs/injector-settings.md", reference.injector_page),
-    ],
-)
-def test_the_generated_files_are_those_that_the_code_makes(path: str, text: Any) -> None:
-    assert (ROOT / path).read_text(encoding="utf-8") == text(), "run `make crds`"
 
 
 def test_the_crd_has_columns_status_and_short_name() -> None:
