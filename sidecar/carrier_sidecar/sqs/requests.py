@@ -15,6 +15,8 @@ from carrier_sidecar.sqs.signing import Signer, canonical_path, canonical_query
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
+
     from carrier_sidecar.sqs.clock import ServerClock
     from carrier_sidecar.sqs.credentials.values import Credentials
     from carrier_sidecar.url import URL
@@ -60,8 +62,8 @@ class RequestWriter:
         self._credentials: Credentials | None = None
         self._date = ""
         self._kept_until = 0.0
-        # By action: the canonical request up to the payload's hash, and the head up to the Authorization header.
-        self._kept: dict[str, tuple[str, str]] = {}
+        # By action: the canonical request up to the payload's hash, digested so far, and the head up to Authorization.
+        self._kept: dict[str, tuple[Digest, bytes]] = {}
 
     def forget(self) -> None:
         """Date and signatures anew: the clock has been corrected."""
@@ -80,9 +82,15 @@ class RequestWriter:
         kept = self._kept.get(action) or self._prepare(action)
         signer = self._signer
         assert signer is not None
-        authorization = signer.authorization(self._date, self._signed, kept[0] + sha256(body).hexdigest())
-        head = f"{kept[1]}Authorization: {authorization}\r\nContent-Length: {len(body)}\r\n\r\n"
-        return head.encode("latin-1") + body
+        canonical = kept[0].copy()
+        canonical.update(sha256(body).hexdigest().encode())
+        authorization = signer.authorization(self._date, self._signed, canonical.hexdigest())
+        return b"%bAuthorization: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+            kept[1],
+            authorization.encode(),
+            len(body),
+            body,
+        )
 
     def _use(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -94,7 +102,7 @@ class RequestWriter:
         self._signed = f"content-type;host;x-amz-date;{security}x-amz-target;x-amzn-query-mode"
         self._kept_until = 0.0
 
-    def _prepare(self, action: str) -> tuple[str, str]:
+    def _prepare(self, action: str) -> tuple[Digest, bytes]:
         target = TARGET_PREFIX + action
         canonical = (
             f"{self._canonical_start}{self._date}{self._canonical_end}"
@@ -104,5 +112,5 @@ class RequestWriter:
             f"{self._request_line}Content-Type: {CONTENT_TYPE}\r\nX-Amz-Target: {target}\r\nx-amzn-query-mode: true\r\n"
             f"X-Amz-Date: {self._date}\r\n{self._token_line}"
         )
-        kept = self._kept[action] = (canonical, head)
+        kept = self._kept[action] = (sha256(canonical.encode()), head.encode("latin-1"))
         return kept

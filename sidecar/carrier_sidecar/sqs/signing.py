@@ -105,14 +105,13 @@ class Signer:
         self._scope = ""
         self._hmac = Hmac(b"")
 
-    def authorization(self, amz_date: str, signed_headers: str, canonical_request: str) -> str:
-        """The value of the Authorization header. `canonical_request` includes the payload's hash."""
+    def authorization(self, amz_date: str, signed_headers: str, digest: str) -> str:
+        """The value of the Authorization header; `digest` is the canonical request's SHA-256, in hexadecimal."""
         day = amz_date[:8]
         if day != self._day:
             self._hmac = Hmac(signing_key(self._secret_key, day, self._region, self._service))
             self._scope = f"{day}/{self._region}/{self._service}/aws4_request"
             self._day = day
-        digest = sha256(canonical_request.encode()).hexdigest()
         signature = self._hmac.hexdigest(f"AWS4-HMAC-SHA256\n{amz_date}\n{self._scope}\n{digest}".encode())
         return (
             f"AWS4-HMAC-SHA256 Credential={self._access_key}/{self._scope}, "
@@ -131,6 +130,6 @@ def sign(
 ) -> str:
     """The Authorization header of any request. `headers` are those to sign, x-amz-date and host among them."""
     lines, names = canonical_headers(headers)
-    digest = sha256(payload).hexdigest()
-    request = f"{method}\n{canonical_path(path)}\n{canonical_query(query)}\n{lines}\n{names}\n{digest}"
-    return signer.authorization(amz_date, names, request)
+    hashed = sha256(payload).hexdigest()
+    request = f"{method}\n{canonical_path(path)}\n{canonical_query(query)}\n{lines}\n{names}\n{hashed}"
+    return signer.authorization(amz_date, names, sha256(request.encode()).hexdigest())

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from carrier_sidecar.message import CREDENTIALS, QueueError
-from carrier_sidecar.sqs.credentials.container import ContainerSource
 from carrier_sidecar.sqs.credentials.environment import EnvironmentSource
-from carrier_sidecar.sqs.credentials.instance import InstanceSource
-from carrier_sidecar.sqs.credentials.profile import ProfileSource
 from carrier_sidecar.sqs.credentials.values import Credentials
-from carrier_sidecar.sqs.credentials.web_identity import WebIdentitySource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +17,51 @@ if TYPE_CHECKING:
 def default_sources(web: Web, environment: Mapping[str, str], region: str) -> list[Source]:
     """The order of the AWS SDKs: environment, profile (where it is chosen or has credentials: it may assume a role with
     the web identity), web identity, container, instance."""
-    return [
-        EnvironmentSource(environment),
-        ProfileSource(web.loop, environment, region),
-        WebIdentitySource(web, environment, region),
-        ContainerSource(web, environment),
-        InstanceSource(web, environment),
-    ]
+
+    def profile() -> Source:
+        from carrier_sidecar.sqs.credentials.profile import ProfileSource
+
+        return ProfileSource(web.loop, environment, region)
+
+    def web_identity() -> Source:
+        from carrier_sidecar.sqs.credentials.web_identity import WebIdentitySource
+
+        return WebIdentitySource(web, environment, region)
+
+    def container() -> Source:
+        from carrier_sidecar.sqs.credentials.container import ContainerSource
+
+        return ContainerSource(web, environment)
+
+    def instance() -> Source:
+        from carrier_sidecar.sqs.credentials.instance import InstanceSource
+
+        return InstanceSource(web, environment)
+
+    return [EnvironmentSource(environment), *(_Later(make) for make in (profile, web_identity, container, instance))]
+
+
+class _Later:
+    """A source whose module is loaded when it is its turn: most pods need one of them."""
+
+    __slots__ = ("_make", "_source")
+
+    def __init__(self, make: Callable[[], Source]) -> None:
+        self._make = make
+        self._source: Source | None = None
+
+    @property
+    def name(self) -> str:
+        return self._source.name if self._source is not None else ""
+
+    def fetch(self, done: Callable[[Credentials | Refusal], None]) -> None:
+        if self._source is None:
+            self._source = self._make()
+        self._source.fetch(done)
+
+    def cancel(self) -> None:
+        if self._source is not None:
+            self._source.cancel()
 
 
 class Chain:
