@@ -425,7 +425,7 @@ class Engine:
         elif error.kind in _NO_LONGER_OURS or (error.kind == kinds.INVALID and message.attempts >= INVALID_AT_MOST):
             self._note("delete_too_late", {"message_id": message.id, "code": error.code})
             self.hand.remember(message.id)
-            self.visibility.gone(message, now)
+            self.visibility.lost(message, now)
         else:
             if error.kind == kinds.DENIED and self.gate.shut(DELETE_DENIED):
                 self._note("delete_denied", {"error": error.detail})

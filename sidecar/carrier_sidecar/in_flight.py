@@ -40,13 +40,12 @@ MAX_REMEMBERED = 1000
 
 
 class Group:
-    """A FIFO message group: `members` in order; `failed` is the head that waits for its followers to be given back."""
+    """A FIFO message group: its `members` in hand, in order."""
 
-    __slots__ = ("failed", "members")
+    __slots__ = ("members",)
 
     def __init__(self) -> None:
         self.members: list[Message] = []
-        self.failed: Message | None = None  # in state HELD, which keeps the rest from being posted
 
     def next_to_post(self, now: float) -> Message | None:
         """The member that may go to the handler now: every earlier one is delivered and still hidden."""
@@ -158,8 +157,6 @@ class InFlight:
         if name is not None:
             group = self.groups[name]
             group.members.remove(message)
-            if group.failed is message:
-                group.failed = None
             if not group.members:
                 del self.groups[name]
 

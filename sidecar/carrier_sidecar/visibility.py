@@ -83,8 +83,7 @@ class Visibility:
             self._note("limit_reached", {"message_id": message.id})
         elif state in (POSTING, ACCEPTED):
             self._note("visibility_lapsed", {"message_id": message.id, "state": state})
-        if message.group is not None:
-            self._give_back_followers(message, now)
+        self._give_back_followers(message, now)
         if state not in (POSTING, ACCEPTED):
             self.gone(message, now)
 
@@ -96,27 +95,31 @@ class Visibility:
         Of a FIFO group, the later members in hand go back first.
         """
         message.hide_s = hide_s
-        if message.group is not None and not message.lapsed and self._give_back_followers(message, now):
-            self._hand.groups[message.group].failed = message
-            self._hand.move(message, HELD)
-            self._release_head(message, now)
-        else:
+        if message.lapsed or not self._followed(message):
             self._let_return(message, now)
+            return
+        self._hand.move(message, HELD)
+        self._give_back_followers(message, now)
+        self._free_heads(message.group, now)
 
-    def _give_back_followers(self, head: Message, now: float) -> bool:
-        """Give back what comes behind `head` in its group; False where nothing does."""
-        assert head.group is not None
-        followers = self._hand.groups[head.group].followers(head)
-        for follower in followers:
-            if follower.state == WAITING:
-                self.give_back(follower, now)
-        return bool(followers)
+    def _followed(self, message: Message) -> bool:
+        """Is something undelivered behind it in its group?"""
+        return message.group is not None and bool(self._hand.groups[message.group].followers(message))
 
-    def _release_head(self, head: Message, now: float) -> None:
-        """Once nothing undelivered follows it in hand, the failed head of a group may come back."""
-        assert head.group is not None
-        if head.state == HELD and not self._hand.groups[head.group].followers(head):
-            self._let_return(head, now)
+    def _give_back_followers(self, message: Message, now: float) -> None:
+        if message.group is not None:
+            for follower in self._hand.groups[message.group].followers(message):
+                if follower.state == WAITING:
+                    self.give_back(follower, now)
+
+    def _free_heads(self, name: str | None, now: float) -> None:
+        """A failed head may come back once nothing undelivered follows it in hand."""
+        group = self._hand.groups.get(name) if name is not None else None
+        if group is not None:
+            for member in reversed(group.members):
+                if member.state == HELD and not group.followers(member):
+                    self._let_return(member, now)
+                    return
 
     def _let_return(self, message: Message, now: float) -> None:
         if message.hide_s < 0 or message.visible_at <= now or not self._heartbeat.allowed:
@@ -140,15 +143,18 @@ class Visibility:
             self.give_back(message, now)
 
     def gone(self, message: Message, now: float) -> None:
-        """Let a message go; in its group another may have its turn, or the failed head that waited for it return."""
-        name = message.group
-        group = self._hand.groups[name] if name is not None else None
+        """Let a message go; in its group another may have its turn, or a failed head that waited for it come back."""
+        if message.state != ACCEPTED:  # others may get it: what follows it must not be begun here
+            self._give_back_followers(message, now)
         self._hand.remove(message)
-        if group is not None and name is not None:
-            if group.failed is not None:
-                self._release_head(group.failed, now)
-            else:
-                self._hand.offer(name, now)
+        if message.group is not None:
+            self._free_heads(message.group, now)
+            self._hand.offer(message.group, now)
+
+    def lost(self, message: Message, now: float) -> None:
+        """A delivered message can no longer be deleted: others may get it, so what follows it is not begun here."""
+        self._give_back_followers(message, now)
+        self.gone(message, now)
 
     # -- changes and their answers -------------------------------------------------------------------------------------
 
@@ -172,7 +178,10 @@ class Visibility:
         if message.visible_at <= now:
             self.gone(message, now)
         elif state == RELEASING:
+            self._give_back_followers(message, now)
             self._send(message, RELEASE, 0, now)
+        elif self._followed(message):  # received again meanwhile, and others with it
+            self.failed(message, message.hide_s, now)
         else:
             self._send(message, HIDE, message.hide_s, now)
 
