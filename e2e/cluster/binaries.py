@@ -106,8 +106,8 @@ def _build(package: str, output: Path, linker_flags: str) -> None:
 
 
 def _go(arguments: list[str], *, cwd: Path, gobin: Path | None = None) -> None:
-    print(f"building {arguments[-1]} (once on this machine, up to minutes)", file=sys.stderr, flush=True)
     go = require("go", "the cluster's programs are built from their Go modules")
+    print(f"building {arguments[-1]} (once on this machine, up to minutes)", file=sys.stderr, flush=True)
     environment = dict(os.environ, CGO_ENABLED="0", GOFLAGS="-buildvcs=false")
     if gobin is not None:
         environment["GOBIN"] = str(gobin)

@@ -8,6 +8,7 @@ import kubernetes
 import pytest
 from kubernetes.client import ApiException, CoreV1Api, VersionApi
 
+from e2e.cluster import Cluster, keeper
 from e2e.cluster.fixtures import new_namespace
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -71,3 +72,14 @@ def test_a_deployment_s_pods_are_created_by_the_controllers(api: Any, namespace:
         if len(seen) == 2:
             watch.stop()
     assert len(seen) == 2
+
+
+def test_two_local_clusters_stand_side_by_side(cluster: Cluster, api: Any, namespace: str) -> None:
+    if not isinstance(cluster, keeper.KeptCluster):
+        pytest.skip("for local clusters only")
+    with keeper.running(with_node=False) as other:
+        assert other.description != cluster.description
+        other_core = CoreV1Api(kubernetes.config.new_client_from_config(config_file=other.kubeconfig))
+        assert namespace not in [item.metadata.name for item in other_core.list_namespace().items]
+    assert not other.data.exists()
+    assert CoreV1Api(api).read_namespace(namespace).status.phase == "Active"
