@@ -571,10 +571,10 @@ class BindingSpec(Shape):
     )
     queue: Queue = Field(description="The queue to receive from.")
     webhook: Webhook = Field(
-        default_factory=lambda: Webhook.model_validate({}), description="The handler that each message is POSTed to."
+        default=Webhook.model_validate({}), description="The handler that each message is POSTed to."
     )
     concurrency: Concurrency = Field(
-        default_factory=lambda: Concurrency.model_validate({}), description="How much is taken on at once."
+        default=Concurrency.model_validate({}), description="How much is taken on at once."
     )
     retry: Retry | None = Field(
         None, description="Backoff of failed messages. Left out: they return when their visibility runs out."
@@ -584,13 +584,9 @@ class BindingSpec(Shape):
     )
     rate_limit: RateLimit | None = Field(None, description="Left out: no limit.")
     breaker: Breaker | None = Field(None, description="Left out: no breaker.")
-    logging: Logging = Field(
-        default_factory=lambda: Logging.model_validate({}), description="What the sidecar writes to stdout."
-    )
+    logging: Logging = Field(default=Logging.model_validate({}), description="What the sidecar writes to stdout.")
     suspend: bool = Field(False, description="True: sidecars stop receiving; what is in hand is finished.")
-    sidecar: Sidecar = Field(
-        default_factory=lambda: Sidecar.model_validate({}), description="The container that is added to pods."
-    )
+    sidecar: Sidecar = Field(default=Sidecar.model_validate({}), description="The container that is added to pods.")
     rollout: Literal["Never", "Missing", "OnChange"] = Field(
         "Never",
         description="Whether workloads are restarted: never, when their pods miss the sidecar, or also when the "
