@@ -63,10 +63,11 @@ class Breaker:
             self._move_on(now)
             self._answers[self._part % _PARTS] += 1
             self._failed[self._part % _PARTS] += failed
-        if failed and (self._failures and self._in_a_row >= self._failures or self._ratio and self._too_many()):
-            self._shut(now)
-            return True
-        return False
+        in_a_row = self._failures > 0 and self._in_a_row >= self._failures
+        if not failed or not (in_a_row or self._too_many()):
+            return False
+        self._shut(now)
+        return True
 
     def begin(self) -> None:
         """The pause is over: one message may be tried."""
@@ -89,6 +90,8 @@ class Breaker:
         self._failed = [0] * _PARTS
 
     def _too_many(self) -> bool:
+        if not self._ratio:
+            return False
         answers = sum(self._answers)
         return answers >= FEWEST_ANSWERS and sum(self._failed) >= self._ratio * answers
 

@@ -34,8 +34,8 @@ BAD_MESSAGE = "bad_message"  # never sent: it could not have been sent safely
 class Answer:
     """How one POST ended.
 
-    `verdict`: DELIVERED, HIDE, LEAVE or DEAD. `status`: the HTTP status, 0 where none came. `hide_s`: seconds asked for by
-    Retry-After (HIDE alone). `reason`: a short word for logs and metrics ("status 500", "timeout", ...).
+    `verdict`: DELIVERED, HIDE, LEAVE or DEAD. `status`: the HTTP status, 0 where none came. `hide_s`: seconds asked for
+    by Retry-After (HIDE alone). `reason`: a short word for logs and metrics ("status 500", "timeout", ...).
     `dead_letter`: the reason that the handler gave (DEAD alone).
     """
 

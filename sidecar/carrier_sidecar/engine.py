@@ -21,11 +21,13 @@ from __future__ import annotations
 
 from carrier_sidecar import message as kinds
 from carrier_sidecar.backoff import SLOW, SOON
+from carrier_sidecar.breaker import PASSING, TRYING
 from carrier_sidecar.disposition import BAD_MESSAGE, DELIVERED, HIDE, LEAVE, REFUSED, Answer
-from carrier_sidecar.gate import DELETE_DENIED, DRAINING, OFFLINE, PAUSED, Gate
+from carrier_sidecar.gate import BREAKER, DELETE_DENIED, DRAINING, OFFLINE, PAUSED, Gate
 from carrier_sidecar.heartbeat import HIDDEN_AT_MOST_S, NEVER, SHORTEST_S, Heartbeat
 from carrier_sidecar.in_flight import ACCEPTED, POSTING, WAITING, InFlight
 from carrier_sidecar.receiving import Receiving
+from carrier_sidecar.retry import receives_of
 from carrier_sidecar.settling import Settling
 from carrier_sidecar.visibility import STALE, Visibility
 
@@ -34,8 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from carrier_sidecar.breaker import Breaker
+    from carrier_sidecar.dead_letter import DeadLettering, Letter
     from carrier_sidecar.message import Message, QueueError
     from carrier_sidecar.metrics import Metrics
+    from carrier_sidecar.rate_limit import RateLimit
+    from carrier_sidecar.retry import RetryPolicy
+    from carrier_sidecar.trace import Tracing
 
     class Queue(Protocol):
         """Receive and settle. Answers come back as `received`, `receive_failed`, `settled`."""
@@ -88,6 +95,10 @@ class Engine:
     `note(name, fields)` reports what people should know (rows of notes.py); `set_timer(when)` asks for a `tick` at a
     loop time; `draw` gives random numbers in [0, 1); `new_id` unique ids. `on_gate` is called when the gate has
     changed, `on_quiet(finished)` once when a drain (or a pause) that was asked for has nothing left in hand.
+
+    What is None is off, and costs one test where it would be looked at: `retry` says how long a failed message is
+    hidden, `dead` which ones are sent to the dead-letter queue, `rate` how fast messages may come, `breaker` when the
+    handler fails too often, `tracing` which trace a log line belongs to.
     """
 
     def __init__(
@@ -106,6 +117,11 @@ class Engine:
         max_bytes: int,
         fifo: bool = False,
         gate: Gate | None = None,
+        retry: RetryPolicy | None = None,
+        dead: DeadLettering | None = None,
+        rate: RateLimit | None = None,
+        breaker: Breaker | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.queue = queue
         self.destination = destination
@@ -117,9 +133,18 @@ class Engine:
         self.settling = Settling(queue, LINGER_S, draw, self._deleting_late)
         self.heartbeat = Heartbeat()
         self.visibility = Visibility(self.hand, self.heartbeat, self.settling, metrics, note, draw)
+        self.dead = dead
+        if dead is not None:
+            dead.serve(self.hand, metrics, note, self._accept)
         self.wall_offset_s = 0.0  # wall clock minus loop clock: for the queue lag alone
         self.on_gate: Callable[[], None] = _nothing
         self.on_quiet: Callable[[bool], None] = _ignore
+        self._retry = retry
+        self._rate = rate
+        self._breaker = breaker
+        self._trial: Message | None = None  # the one message that a shut breaker lets through
+        self._tracing = tracing
+        self._limited = not (dead is None and rate is None and breaker is None)
         self._slots = slots
         self._note = note
         self._set_timer = set_timer
@@ -127,6 +152,7 @@ class Engine:
         self._new_id = new_id
         self._armed = NEVER
         self._retry_at = NEVER  # when a receiver in backoff may poll again
+        self._rate_at = NEVER  # when the rate limit allows the next receive
         self._hold_until = NEVER
         self._quiet_at = NEVER  # when receives on the wire are given up
         self._deadline = NEVER
@@ -148,20 +174,40 @@ class Engine:
         receiving = self.receiving
         while receiving.idle and self.gate.receives:
             count = receiving.wanted(self.hand)
+            if count and self._rate is not None:
+                count = self._allowed(self._rate, count, now)
             if not count:
                 return
-            poll = receiving.idle.pop()
-            if self.fifo and not poll.attempt_id:
-                poll.attempt_id = self._new_id()
-            visibility_s = self.heartbeat.visibility_s
-            receiving.started(poll, count, visibility_s)
-            self.metrics.receive_calls += 1
-            self.queue.receive(poll.number, count, visibility_s, poll.attempt_id)
+            self._receive(count)
+        if self._breaker is not None and self._breaker.state is TRYING:
+            self._try_one(now)
+
+    def _receive(self, count: int) -> None:
+        receiving = self.receiving
+        poll = receiving.idle.pop()
+        if self.fifo and not poll.attempt_id:
+            poll.attempt_id = self._new_id()
+        visibility_s = self.heartbeat.visibility_s
+        receiving.started(poll, count, visibility_s)
+        self.metrics.receive_calls += 1
+        self.queue.receive(poll.number, count, visibility_s, poll.attempt_id)
+
+    def _allowed(self, rate: RateLimit, wanted: int, now: float) -> int:
+        """How many of the messages wanted a receive may ask for now; its tokens are held until it ends."""
+        count = rate.grant(wanted, now)
+        if count:
+            rate.hold(count, now)
+            self._rate_at = NEVER
+        else:
+            self._rate_at = rate.next_at(wanted, now)
+        return count
 
     def received(self, receiver: int, messages: list[Message], sent_at: float, now: float) -> None:
         """A receive was answered. Visibility counts from when the request was sent: SQS cannot have begun earlier."""
         receiving = self.receiving
         poll = receiving.polls[receiver]
+        if self._rate is not None:
+            self._rate.settle(poll.count, len(messages), now)
         receiving.ended(poll)
         receiving.idle.append(poll)
         poll.failures = 0
@@ -192,7 +238,7 @@ class Engine:
                 hand.add(message, now)
                 if hand.remembered and message.id in hand.remembered:
                     metrics.duplicates += 1
-                    self._note("delivered_before", {"message_id": message.id})
+                    self._note("delivered_before", self._about(message))
                     del hand.remembered[message.id]
                     self._accept(message, now)
                 elif visible_at <= now:
@@ -220,11 +266,13 @@ class Engine:
         known.retry_at = 0.0
         if known.state == WAITING:
             self.hand.confirmed(known, now)
-        self._note("received_again", {"message_id": known.id, "state": known.state})
+        self._note("received_again", {**self._about(known), "state": known.state})
 
     def receive_failed(self, receiver: int, error: QueueError, now: float) -> None:
         """A receive failed: that receiver waits for its backoff."""
         poll = self.receiving.polls[receiver]
+        if self._rate is not None:
+            self._rate.settle(poll.count, 0, now)
         self.receiving.ended(poll)
         errors = self.metrics.receive_errors
         errors[error.kind] = errors.get(error.kind, 0) + 1
@@ -242,12 +290,15 @@ class Engine:
             message = hand.take(now)
             if message is None:
                 return
-            message.posted_at = now
-            if message.fault is None:
-                self.destination.post(message)
-            else:
-                self.metrics.bad_messages += 1
-                self._failed(message, Answer(LEAVE, 0, BAD_MESSAGE), now)
+            self._give(message, now)
+
+    def _give(self, message: Message, now: float) -> None:
+        message.posted_at = now
+        if message.fault is None:
+            self.destination.post(message)
+        else:
+            self.metrics.bad_messages += 1
+            self._failed(message, Answer(LEAVE, 0, BAD_MESSAGE), now)
 
     def answered(self, message: Message, answer: Answer, now: float) -> None:
         """The handler answered, or did not."""
@@ -260,8 +311,12 @@ class Engine:
         if answer.verdict is DELIVERED:
             metrics.delivered += 1
             self._accept(message, now)
+        elif self.dead is not None and self._takes(self.dead, message, answer, now):
+            self._count_failure(answer)
         else:
             self._failed(message, answer, now)
+        if self._breaker is not None:
+            self._judge_handler(self._breaker, message, answer, now)
         if self._stopping:
             self._settled_down(now)
         else:
@@ -278,24 +333,116 @@ class Engine:
 
     def _failed(self, message: Message, answer: Answer, now: float) -> None:
         """Not delivered. Of a FIFO group, the later members in hand go back first."""
-        fields: dict[str, object] = {"message_id": message.id, "reason": answer.reason}
+        fields = self._about(message)
+        fields["reason"] = answer.reason
         if message.fault is not None:
             fields["fault"] = message.fault
-        hide_s = -1
-        if answer.verdict is HIDE and self.heartbeat.allowed and not message.lapsed:
-            left = message.hidden_since + HIDDEN_AT_MOST_S - HIDE_MARGIN_S - now
-            hide_s = int(max(0.0, min(answer.hide_s + 0.999, left)))  # SQS takes whole seconds: not sooner than asked
-            self.metrics.retried += 1
-            fields["retry_after_s"] = hide_s
-            self._note("retry_asked_for", fields)
-        else:
-            self.metrics.failed += 1
+        asked = answer.verdict is HIDE
+        hide_s = self._hiding_time(message, answer, now)
+        if hide_s < 0:
             self._note("not_delivered", fields)
-        outcomes = self.metrics.outcomes
-        outcomes[answer.reason] = outcomes.get(answer.reason, 0) + 1
+        else:
+            fields["retry_after_s"] = hide_s
+            self._note("retry_asked_for" if asked else "retry_later", fields)
+        if asked and hide_s >= 0:
+            self.metrics.retried += 1
+            self._count_reason(answer)
+        else:
+            self._count_failure(answer)
         self.visibility.failed(message, hide_s, now)
         if answer.reason == REFUSED:
             self.handler_offline(now)
+
+    def _hiding_time(self, message: Message, answer: Answer, now: float) -> int:
+        """Seconds for which a message that failed is hidden: as the handler asked, else as the retry policy says; -1
+        leaves it to its visibility timeout."""
+        if message.lapsed or not self.heartbeat.allowed:
+            return -1
+        if answer.verdict is HIDE:
+            hide_s = answer.hide_s + 0.999  # SQS takes whole seconds: not sooner than asked
+        elif self._retry is not None:
+            hide_s = self._retry.delay_s(answer.status, receives_of(message.receive_count), self._draw)
+            if hide_s < 0:
+                return -1
+        else:
+            return -1
+        left = message.hidden_since + HIDDEN_AT_MOST_S - HIDE_MARGIN_S - now
+        return int(max(0.0, min(hide_s, left)))
+
+    def _count_failure(self, answer: Answer) -> None:
+        self.metrics.failed += 1
+        self._count_reason(answer)
+
+    def _count_reason(self, answer: Answer) -> None:
+        outcomes = self.metrics.outcomes
+        outcomes[answer.reason] = outcomes.get(answer.reason, 0) + 1
+
+    def _about(self, message: Message) -> dict[str, object]:
+        if self._tracing is not None:
+            self._tracing.context(message)
+        return message.about()
+
+    # -- dead letters --------------------------------------------------------------------------------------------------
+
+    def _takes(self, dead: DeadLettering, message: Message, answer: Answer, now: float) -> bool:
+        dead.wall_offset_s = self.wall_offset_s
+        return dead.takes(message, answer, now)
+
+    def letter_sent(self, letter: Letter, error: QueueError | None, now: float) -> None:
+        """A send to the dead-letter queue ended."""
+        if self.dead is not None:
+            self.dead.sent(letter, error, now)
+        if self._cut:
+            self._cut_letters(now)
+        self._fill(now)
+        if self.receiving.idle:
+            self._poll(now)
+        self._settled_down(now)
+        self._arm()
+
+    def _cut_letters(self, now: float) -> None:
+        """No more time for another try: these messages come back, and become dead letters later."""
+        if self.dead is not None:
+            for message in self.dead.not_on_wire():
+                self._unfinished = True
+                self.visibility.failed(message, 0, now)
+
+    # -- the breaker ---------------------------------------------------------------------------------------------------
+
+    def _judge_handler(self, breaker: Breaker, message: Message, answer: Answer, now: float) -> None:
+        """What an answer says about the handler. One that rejects the message for good says that it works."""
+        trial = message is self._trial
+        if trial:
+            self._trial = None
+        if answer.reason == BAD_MESSAGE:
+            return
+        final = self.dead is not None and self.dead.is_final(answer)
+        failed = answer.verdict is not DELIVERED and not final
+        if trial:
+            if breaker.tried(failed, now):
+                self._note("breaker_open", {})
+                self.open(BREAKER, now)
+            else:
+                self._note("breaker_shut", {"reason": answer.reason})
+        elif breaker.state is PASSING and breaker.record(failed, now):
+            self._note("breaker_shut", {"reason": answer.reason})
+            self.shut(BREAKER, now)
+
+    def _try_one(self, now: float) -> None:
+        """The breaker's pause is over: give the handler one message, received for that if none is in hand."""
+        while self._trial is None and self.gate.only(BREAKER) and self.hand.posting < self._slots:
+            message = self.hand.take(now)
+            if message is None:
+                break
+            if message.fault is None:
+                self._trial = message
+                self._note("breaker_trying", self._about(message))
+            self._give(message, now)
+        else:
+            return
+        may_receive = self.receiving.idle and not self.receiving.on_wire
+        if may_receive and (self._rate is None or self._allowed(self._rate, 1, now)):
+            self._receive(1)
 
     def handler_offline(self, now: float) -> None:
         """The handler cannot be reached: receive nothing until `handler_online`."""
@@ -423,7 +570,7 @@ class Engine:
         if message.delete_receipt is not message.receipt:
             self.settling.delete(message, now)
         elif error.kind in _NO_LONGER_OURS or (error.kind == kinds.INVALID and message.attempts >= INVALID_AT_MOST):
-            self._note("delete_too_late", {"message_id": message.id, "code": error.code})
+            self._note("delete_too_late", {**message.about(), "code": error.code})
             self.hand.remember(message.id)
             self.visibility.lost(message, now)
         else:
@@ -437,7 +584,7 @@ class Engine:
 
     def _deleting_late(self, message: Message, now: float) -> None:
         self.metrics.late_deletes += 1
-        self._note("late_delete", {"message_id": message.id, "late_ms": int((now - message.visible_at) * 1000)})
+        self._note("late_delete", {**message.about(), "late_ms": int((now - message.visible_at) * 1000)})
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -471,10 +618,11 @@ class Engine:
         self._last_at = now + LAST_SETTLES_S
         for message in self.hand.in_state(POSTING):
             self.destination.abandon(message)
-            self._note("cut_off", {"message_id": message.id, "running_s": round(now - message.posted_at, 1)})
+            self._note("cut_off", {**message.about(), "running_s": round(now - message.posted_at, 1)})
             self.metrics.cut_off += 1
             self._unfinished = True
             self.visibility.failed(message, 0, now)
+        self._cut_letters(now)
         self._settled_down(now)
         self._arm()
 
@@ -507,6 +655,8 @@ class Engine:
         for poll in self.receiving.polls:
             if poll.count:
                 self.queue.abandon(poll.number)
+                if self._rate is not None:
+                    self._rate.settle(poll.count, 0, now)
                 self.receiving.ended(poll)
                 self.receiving.idle.append(poll)
         self._settled_down(now)
@@ -527,6 +677,8 @@ class Engine:
             self.settling.flush(now)
         if now >= self._retry_at:
             self._retry_receives(now)
+        if self._limited:
+            self._tick_limits(now)
         if now >= self._hold_until:
             self._hold_until = NEVER
             if not self.gate.posts:
@@ -541,6 +693,22 @@ class Engine:
         self._poll(now)
         self._settled_down(now)
         self._arm()
+
+    def _tick_limits(self, now: float) -> None:
+        if self.dead is not None and now >= self.dead.wake_at:
+            self.dead.flush(now)
+        if self._breaker is not None and now >= self._breaker.wake_at:
+            self._breaker.begin()
+        if now >= self._rate_at:
+            self._rate_at = NEVER
+
+    def _limits_wake_at(self) -> float:
+        wake_at = self._rate_at
+        if self.dead is not None:
+            wake_at = min(wake_at, self.dead.wake_at)
+        if self._breaker is not None:
+            wake_at = min(wake_at, self._breaker.wake_at)
+        return wake_at
 
     def _retry_receives(self, now: float) -> None:
         receiving = self.receiving
@@ -561,6 +729,8 @@ class Engine:
             wake_at = self._retry_at
         if self._hold_until < wake_at:
             wake_at = self._hold_until
+        if self._limited:
+            wake_at = min(wake_at, self._limits_wake_at())
         if self._stopping:
             wake_at = min(wake_at, self._quiet_at, self._deadline, self._last_at)
         if wake_at < self._armed:

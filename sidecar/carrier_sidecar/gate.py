@@ -11,6 +11,8 @@ STARTING = "starting"  # the handler has not answered yet
 OFFLINE = "offline"  # the handler refused a connection, or failed its health checks
 QUEUE = "queue"  # the queue has not been found yet
 DELETE_DENIED = "delete_denied"  # deletes are refused: every delivery would be repeated for ever
+BREAKER = "breaker"  # the handler fails too often
+SUSPENDED = "suspended"  # somebody asked for it
 PAUSED = "paused"  # the app's preStop hook asked for it
 DRAINING = "draining"  # the end
 
@@ -20,6 +22,8 @@ REASONS: dict[str, tuple[bool, str]] = {
     OFFLINE: (False, "the handler is offline"),
     QUEUE: (True, "the queue is not open yet"),
     DELETE_DENIED: (True, "SQS refuses DeleteMessage: grant sqs:DeleteMessage on the queue"),
+    BREAKER: (False, "the circuit breaker is shut: the handler fails too often"),
+    SUSPENDED: (True, "suspended by CARRIER_SUSPENDED, SIGUSR1 or /suspend"),
     PAUSED: (False, "paused by the drain hook of the app's container"),
     DRAINING: (False, "draining: the process is about to end"),
 }
@@ -52,6 +56,10 @@ class Gate:
         del self.reasons[reason]
         self._update()
         return True
+
+    def only(self, reason: str) -> bool:
+        """Does that reason hold the gate shut, and no other?"""
+        return len(self.reasons) == 1 and reason in self.reasons
 
     def _update(self) -> None:
         self.receives = not self.reasons

@@ -8,7 +8,7 @@ an order per message.
 
 from __future__ import annotations
 
-from carrier_sidecar.in_flight import ACCEPTED, EXTEND, HELD, POSTING, WAITING
+from carrier_sidecar.in_flight import ACCEPTED, DEAD, EXTEND, HELD, POSTING, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ DEFAULT_S = 30
 LEAST_GAIN_S = 2
 
 # States whose messages stay in hand for an open time.
-KEPT = (WAITING, POSTING, ACCEPTED, HELD)
+KEPT = (WAITING, POSTING, ACCEPTED, HELD, DEAD)
 
 
 class Heartbeat:

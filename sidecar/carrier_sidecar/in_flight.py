@@ -6,6 +6,7 @@ until it is let go. Its states:
     WAITING ──▶ POSTING ──▶ ACCEPTED ──▶ gone        delivered; in hand, with heartbeat, until the delete is confirmed
        │           ├──────▶ HIDING ────▶ gone        Retry-After: until the change of visibility is confirmed
        │           ├──────▶ HELD ──▶ HIDING | gone   failed head of a FIFO group: until what follows it is given back
+       │           ├──────▶ DEAD ──▶ ACCEPTED | gone  until it is sent to the dead-letter queue; then as delivered
        │           └──────▶ gone                     left to come back by itself
        └────────▶ RELEASING ───▶ gone                given back (visibility 0), until that is confirmed
 
@@ -28,6 +29,7 @@ ACCEPTED = "accepted"
 RELEASING = "releasing"
 HIDING = "hiding"
 HELD = "held"
+DEAD = "dead"
 
 # Changes of visibility (Message.change).
 EXTEND = "extend"
@@ -142,6 +144,11 @@ class InFlight:
         message.state = state
         self.bytes -= len(message.body)
         message.body = b""
+
+    def bury(self, message: Message) -> None:
+        """A message that was with the handler is to be sent to the dead-letter queue: DEAD, with its body."""
+        self.posting -= 1
+        message.state = DEAD
 
     def remove(self, message: Message) -> None:
         """Let a message go."""

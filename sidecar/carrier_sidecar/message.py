@@ -98,6 +98,12 @@ class Message:
         self.attempts = 0
         self.retry_at = 0.0
 
+    def about(self) -> dict[str, object]:
+        """What a log line about it says of it."""
+        if self.trace:
+            return {"message_id": self.id, "trace_id": self.trace[16:48]}
+        return {"message_id": self.id}
+
     def __repr__(self) -> str:  # never the body or the receipt: reprs end up in logs
         return f"<Message {self.id} {self.state or 'new'}>"
 

@@ -78,6 +78,8 @@ class Metrics:
         "_stat_delivered",
         "bad_messages",
         "cut_off",
+        "dead_letter_failures",
+        "dead_lettered",
         "delivered",
         "duplicates",
         "failed",
@@ -107,6 +109,8 @@ class Metrics:
         self.retried = 0  # the handler asked for a later delivery
         self.failed = 0  # every other answer, and none
         self.outcomes: dict[str, int] = {}  # of what was not delivered, by reason
+        self.dead_lettered = 0  # of them: sent to the dead-letter queue
+        self.dead_letter_failures = 0
         self.given_back = 0  # made visible again without an answer
         self.cut_off = 0  # POSTs that the end of the shutdown timeout cut off
         self.heartbeats = 0  # messages extended
@@ -192,6 +196,8 @@ _COUNTERS = (
     ("received", "carrier_messages_received_total", "Messages received, those received again included."),
     ("duplicates", "carrier_duplicates_received_total", "Messages received again while in hand or after delivery."),
     ("bad_messages", "carrier_bad_messages_total", "Messages not POSTed: wrong MD5, or not fit for a request."),
+    ("dead_lettered", "carrier_dead_letters_total", "Messages sent to the dead-letter queue."),
+    ("dead_letter_failures", "carrier_dead_letter_failures_total", "Sends to the dead-letter queue that failed."),
     ("given_back", "carrier_messages_given_back_total", "Messages made visible again without an answer."),
     ("cut_off", "carrier_messages_cut_off_total", "POSTs cut off at the end of the shutdown timeout."),
     ("heartbeats", "carrier_heartbeats_total", "Extensions of a message's visibility."),

@@ -35,6 +35,8 @@ NOTES: dict[str, tuple[str, str, str]] = {
     "draining": (INFO, "main", "draining: nothing more is received; the handler may finish what it has"),
     "drained": (INFO, "main", "drained"),
     "not_drained": (ERROR, "main", "not everything could be finished in time; it comes back by its visibility timeout"),
+    "suspended": (INFO, "main", "suspended: nothing is received; what is in hand is finished"),
+    "unsuspended": (INFO, "main", "no longer suspended"),
     "pausing": (INFO, "main", "paused by the app's drain hook"),
     "resumed": (INFO, "main", "receiving again after a pause"),
     "cut_off": (ERROR, "engine", "no more time: the POST was cut off and its message given back"),
@@ -58,7 +60,29 @@ NOTES: dict[str, tuple[str, str, str]] = {
         "webhook",
         "the handler did not accept a message; it comes back by its visibility timeout",
     ),
+    "retry_later": (ERROR, "webhook", "the handler did not accept a message; it is hidden until its next delivery"),
+    "breaker_shut": (WARN, "webhook", "the handler fails too often; receiving pauses, then one message is tried"),
+    "breaker_trying": (INFO, "webhook", "the breaker lets one message through"),
+    "breaker_open": (INFO, "webhook", "the handler accepted the message; receiving again"),
+    "authorization_unreadable": (WARN, "webhook", "a file with credentials for the handler can't be read"),
     "retry_asked_for": (INFO, "webhook", "the handler asked for a later delivery"),
+    # dead letters
+    "dead_lettered": (WARN, "engine", "a message was sent to the dead-letter queue"),
+    "dead_letter_failed": (
+        ERROR,
+        "sqs",
+        "a message could not be sent to the dead-letter queue; it is kept and tried again",
+    ),
+    "no_dead_letter_queue": (
+        ERROR,
+        "engine",
+        "there is no dead-letter queue to send to: a message that should go there is left to come back",
+    ),
+    "gives_up_too_late": (
+        WARN,
+        "sqs",
+        "the queue's maxReceiveCount is under CARRIER_GIVE_UP_RECEIVES: SQS moves messages first, without a reason",
+    ),
     # settling
     "settle_failed": (ERROR, "sqs", "failed to settle messages"),
     "late_delete": (

@@ -14,7 +14,7 @@ from __future__ import annotations
 from carrier_sidecar import message as kinds
 from carrier_sidecar.backoff import SOON
 from carrier_sidecar.heartbeat import KEPT, at_limit
-from carrier_sidecar.in_flight import ACCEPTED, EXTEND, HELD, HIDE, HIDING, POSTING, RELEASE, RELEASING, WAITING
+from carrier_sidecar.in_flight import ACCEPTED, DEAD, EXTEND, HELD, HIDE, HIDING, POSTING, RELEASE, RELEASING, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ class Visibility:
         state = message.state
         if at_limit(message):
             self._metrics.let_go += 1
-            self._note("limit_reached", {"message_id": message.id})
-        elif state in (POSTING, ACCEPTED):
-            self._note("visibility_lapsed", {"message_id": message.id, "state": state})
+            self._note("limit_reached", message.about())
+        elif state in (POSTING, ACCEPTED, DEAD):
+            self._note("visibility_lapsed", {**message.about(), "state": state})
         self._give_back_followers(message, now)
         if state not in (POSTING, ACCEPTED):
             self.gone(message, now)

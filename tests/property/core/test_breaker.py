@@ -28,7 +28,7 @@ def test_failures_in_a_row_shut_it_at_the_last_one(failures: int, answers: list[
     st.lists(st.tuples(st.floats(0, 20), st.booleans()), max_size=300),
 )
 def test_a_share_of_failures_shuts_it_and_nothing_less(ratio: float, answers: list[tuple[float, bool]]) -> None:
-    """Against a window that forgets one answer at a time; ours forgets a tenth at once, so the two may differ by that."""
+    """Against a window that forgets one answer at a time; ours forgets a tenth at once, so they may differ by that."""
     found = Breaker(0, ratio, 60, 30)
     now = 1000.0
     seen: list[tuple[float, bool]] = []

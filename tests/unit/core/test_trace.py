@@ -70,7 +70,8 @@ def test_a_root_without_a_parent_gets_a_span_of_its_own() -> None:
     assert trace_id(found.trace) == "5759e988bd862e3fe1be46a994272793"
 
 
-@pytest.mark.parametrize("header", ["", "x", "Root=1-2-3", "Root=1-5759e988-bd862e3fe1be46a99427279g;Parent=53995c3f42cd8ad8",
+@pytest.mark.parametrize("header", ["", "x", "Root=1-2-3",
+                                    "Root=1-5759e988-bd862e3fe1be46a99427279g;Parent=53995c3f42cd8ad8",
                                     "Root=1-00000000-000000000000000000000000;Parent=53995c3f42cd8ad8"])  # fmt: skip
 def test_what_is_not_of_xrays_form_is_no_context(header: str) -> None:
     assert "traceparent" not in lines(Tracing(Bytes(), make=False).headers(message({"AWSTraceHeader": header})))
