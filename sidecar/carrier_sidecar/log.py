@@ -7,9 +7,9 @@ pass no secrets, bodies or receipt handles; nothing here could tell.
 
 from __future__ import annotations
 
-import json
 from time import gmtime, localtime
 
+from carrier_sidecar.json_text import dumps
 from carrier_sidecar.notes import DEBUG, ERROR, INFO, NOTES, WARN
 from carrier_sidecar.output import Output
 
@@ -42,7 +42,6 @@ _TELLING = ("kind", "code", "action", "reason", "state", "step")
 _NAMES = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
 _COLOURED = {DEBUG: "DBG", INFO: "\x1b[92mINF\x1b[0m", WARN: "\x1b[93mWRN\x1b[0m", ERROR: "\x1b[91mERR\x1b[0m"}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_encode = json.JSONEncoder(separators=(",", ":"), default=str, skipkeys=True).encode
 
 
 class _Repeat:
@@ -194,7 +193,7 @@ class Log:
             line[name] = value if type(value) is not float or -1e300 < value < 1e300 else str(value)
         if repeated:
             line["repeated"] = repeated
-        return _encode(line).encode("ascii") + b"\n"
+        return dumps(line).encode("ascii") + b"\n"
 
     def _text(
         self, now: float, level: str, source: str, message: str, fields: Mapping[str, object], repeated: int
@@ -214,8 +213,8 @@ class Log:
 def _shown(value: object) -> str:
     """A value in a coloured line: quoted where it could be misread, so that no value can forge a line or a colour."""
     if not isinstance(value, str):
-        value = _encode(value)
+        value = dumps(value)
         return value if value.isprintable() and " " not in value else value.replace("\x1b", "\\u001b")
     if value and value.isprintable() and not any(char in value for char in ' "='):
         return value
-    return _encode(value)
+    return dumps(value)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from carrier_sidecar.exposition import CONTENT_TYPE
 from carrier_sidecar.http1.server import Server
+from carrier_sidecar.json_text import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,11 +105,9 @@ class Probes:
         responder.answer(200, b"ok\n")
 
     def _ready(self, responder: Responder) -> None:
-        import json
-
         reasons = self._application.ready_reasons()
         page = {"ready": not reasons, "reasons": [{"reason": word, "message": text} for word, text in reasons.items()]}
-        responder.answer(503 if reasons else 200, json.dumps(page).encode() + b"\n", JSON)
+        responder.answer(503 if reasons else 200, dumps(page).encode() + b"\n", JSON)
 
     def _metrics(self, responder: Responder) -> None:
         responder.answer(200, self._application.metrics_text().encode(), CONTENT_TYPE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from carrier_sidecar.json_text import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _policy(value: object) -> dict[str, object]:
     if not isinstance(value, str):
         return {}
     try:
-        policy = json.loads(value)
+        policy = loads(value)
     except (ValueError, RecursionError):
         return {}
     return policy if isinstance(policy, dict) else {}

@@ -6,8 +6,7 @@ that we know, the HTTP status decides; in a batch answer, whether it calls it ou
 
 from __future__ import annotations
 
-import json
-
+from carrier_sidecar.json_text import loads
 from carrier_sidecar.message import (
     BAD_RECEIPT,
     CLOCK_SKEW,
@@ -190,7 +189,7 @@ def _sentence(kind: str, code: str, message: str, status: int) -> str:
 def _read(body: bytes) -> tuple[str, str]:
     """Code and sentence of an error body: JSON as SQS has it, XML as older servers have it; ("", "") for neither."""
     try:
-        answer = json.loads(body)
+        answer = loads(body)
     except (ValueError, RecursionError):
         return plain_code(between(body, b"<Code>", b"</Code>")), between(body, b"<Message>", b"</Message>")
     if not isinstance(answer, dict):

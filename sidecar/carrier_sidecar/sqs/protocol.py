@@ -6,10 +6,9 @@ An answer that can't be read is a QueueError of kind MALFORMED, never another ex
 
 from __future__ import annotations
 
-import json
 from hashlib import md5 as openssl_md5
-from json.encoder import encode_basestring_ascii
 
+from carrier_sidecar.json_text import dumps, loads, quote
 from carrier_sidecar.message import MALFORMED, MISSING, Message, QueueError
 from carrier_sidecar.sqs.errors import entry_error
 
@@ -37,7 +36,7 @@ SYSTEM_ATTRIBUTES = (
 )
 _SHORT_BODY = 4096
 
-quoted = encode_basestring_ascii  # a text as a JSON string; written in C
+quoted = quote  # a text as a JSON string; written in C
 
 
 def encode_receive(
@@ -60,7 +59,7 @@ def encode_receive(
     }
     if attempt_id:
         body["ReceiveRequestAttemptId"] = attempt_id
-    return json.dumps(body, separators=(",", ":")).encode()
+    return dumps(body).encode()
 
 
 def encode_delete_batch(quoted_url: str, receipts: Iterable[str]) -> bytes:
@@ -91,7 +90,7 @@ def decode_object(body: bytes) -> dict[str, object]:
     if not body:
         return {}
     try:
-        answer = json.loads(body.decode("utf-8"))
+        answer = loads(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise malformed("it is not UTF-8") from None
     except ValueError:

@@ -6,8 +6,7 @@ One pool of connections serves all calls.
 
 from __future__ import annotations
 
-import json
-
+from carrier_sidecar.json_text import dumps
 from carrier_sidecar.message import CREDENTIALS, DENIED, INVALID, KMS, NO_QUEUE, QueueError
 from carrier_sidecar.sqs.attributes import FIFO_ONLY, WANTED, Attributes
 from carrier_sidecar.sqs.calls import BatchCall, Call, PlainCall, ReceiveCall
@@ -185,7 +184,7 @@ class SqsQueue:
         """Any other action. `done` gets the answer's object or the error, never from inside. `repeatable`: it may be
         sent again when its connection broke; reading actions are."""
         repeatable = repeatable or action.startswith(("Get", "List"))
-        body = json.dumps(params, separators=(",", ":")).encode()
+        body = dumps(params).encode()
         call = PlainCall(self, action, body, SETTLE_TIMEOUT_S, done, repeatable=repeatable)
         self.settles.add(call)
         call.start()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from carrier_sidecar.json_text import loads
 from carrier_sidecar.sqs.credentials.fetching import Fetch
 from carrier_sidecar.sqs.credentials.files import read_token, why
 from carrier_sidecar.sqs.credentials.values import Refusal, from_answer
@@ -128,7 +127,7 @@ def read_answer(outcome: Response | Failure, source: str) -> Credentials | Refus
         said = tidy(body.decode("utf-8", "replace"))
         return Refusal(f"HTTP status {status}" + (f": {said}" if said else ""), asked_for=True)
     try:
-        answer = json.loads(body)
+        answer = loads(body)
     except (ValueError, RecursionError):
         return Refusal("its answer is not JSON", asked_for=True)
     return from_answer(answer, source)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from carrier_sidecar.json_text import loads
 from carrier_sidecar.sqs.credentials.fetching import Fetch
 from carrier_sidecar.sqs.credentials.values import Refusal, from_answer
 from carrier_sidecar.sqs.errors import tidy
@@ -110,7 +109,7 @@ class InstanceSource:
         if isinstance(text, Refusal):
             return text
         try:
-            answer = json.loads(text)
+            answer = loads(text)
         except (ValueError, RecursionError):
             return Refusal("its answer is not JSON", asked_for=False)
         if isinstance(answer, dict) and answer.get("Code", "Success") != "Success":
