@@ -8,6 +8,20 @@ _SERVICE_PORT_: Kubernetes makes such variables for every Service called carrier
 
 from __future__ import annotations
 
+from carrier_sidecar.text_rules import (
+    ALPHANUMERIC,
+    DIGITS,
+    ascii_without,
+    free_of,
+    made_of,
+    queue_reference,
+    rate,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carrier_sidecar.text_rules import Rule
+
 PREFIX = "CARRIER_"
 
 # Types of values.
@@ -33,7 +47,7 @@ class Row:
 
     `low` and `high` bound numbers, sizes (bytes) and durations (seconds); `clamp` raises what is below `low` to
     it, with a warning, instead of refusing it (values that the Go program runs with). `choices` for a choice.
-    `pattern`: what a text must match whole when it is not empty, and `allowed` says the same to people. `fallback`: the
+    `rule`: what a text must fulfil when it is not empty, and `allowed` says the same to people. `fallback`: the
     unprefixed name that is read when the prefixed one is not set. `go`: the Go program has it, too. `secret`: the value
     is never shown.
     """
@@ -50,7 +64,7 @@ class Row:
         "kind",
         "low",
         "name",
-        "pattern",
+        "rule",
         "secret",
         "what",
     )
@@ -66,7 +80,7 @@ class Row:
         high: float | None = None,
         clamp: bool = False,
         choices: tuple[str, ...] = (),
-        pattern: str = "",
+        rule: Rule | None = None,
         allowed: str = "",
         fallback: str = "",
         go: bool = False,
@@ -81,14 +95,14 @@ class Row:
         self.high = high
         self.clamp = clamp
         self.choices = choices
-        self.pattern = pattern
+        self.rule = rule
         self.allowed = allowed
         self.fallback = fallback
         self.go = go
         self.secret = secret
 
 
-_FILE = r"[^\x00-\x1f\x7f]{1,1024}"
+_FILE = free_of("", 1024)
 _FILE_WORDS = "a file's path"
 
 # fmt: off
@@ -97,14 +111,14 @@ ROWS = (
     Row("SQS_ENDPOINT", URL, None, "Base URL of the SQS API.", fallback="SQS_ENDPOINT", go=True),
     Row("SQS_QUEUE_NAME", TEXT, "",
         "Name of the queue, looked up by GetQueueUrl. Required, unless CARRIER_SQS_QUEUE_URL is set.",
-        pattern=r"[^\s/:\x00-\x1f\x7f]{1,80}", fallback="SQS_QUEUE_NAME", go=True,
+        rule=free_of(" /:", 80), fallback="SQS_QUEUE_NAME", go=True,
         allowed="a queue's name of at most 80 characters, not its URL (CARRIER_SQS_QUEUE_URL) or ARN"),
     Row("SQS_QUEUE_URL", URL, "", "URL of the queue, instead of its name. Calls still go to CARRIER_SQS_ENDPOINT."),
     Row("SQS_QUEUE_OWNER", TEXT, "", "Account that owns the queue when it is not our own; for the look-up by name.",
-        pattern=r"[0-9]{12}", allowed="an account id of 12 digits"),
+        rule=made_of(DIGITS, 12, 12), allowed="an account id of 12 digits"),
     Row("SQS_REGION", TEXT, "",
         "Region that requests are signed for. Empty: from the endpoint's host, else AWS_REGION, AWS_DEFAULT_REGION or "
-        "the profile.", pattern=r"[A-Za-z0-9-]{1,64}", allowed="a region, such as us-west-2"),
+        "the profile.", rule=made_of(ALPHANUMERIC + "-", 1, 64), allowed="a region, such as us-west-2"),
     Row("SQS_BATCH_SIZE", INT, "1", "Messages asked for in one receive.",
         low=1, high=10, fallback="SQS_BATCH_SIZE", go=True),
     Row("SQS_RECEIVERS", INT, "1", "Long polls (20 s) at the same time.",
@@ -122,7 +136,7 @@ ROWS = (
         fallback="WEBHOOK_TLS_INSECURE_SKIP_VERIFY", go=True),
     Row("WEBHOOK_DEFAULT_CONTENT_TYPE", TEXT, "application/json",
         "Content-Type of messages that have no Body.ContentType attribute. Empty: none is sent.",
-        pattern=r"[^\x00-\x1f\x7f\ud800-\udfff]*", allowed="text without control characters", go=True),
+        rule=free_of("", 1024), allowed="text without control characters", go=True),
     Row("WEBHOOK_REQUEST_TIMEOUT", DURATION, "60s",
         "Longest time that one POST may take, answer included; 0 means no limit.", low=0, clamp=True, go=True),
     Row("WEBHOOK_ATTRIBUTE_HEADERS", NAMES, "",
@@ -143,18 +157,18 @@ ROWS = (
         secret=True),
     Row("WEBHOOK_CA_FILE", TEXT, "",
         "PEM file with the certificate authorities that the handler's certificate is verified by. Empty: the system's.",
-        pattern=_FILE, allowed=_FILE_WORDS),
+        rule=_FILE, allowed=_FILE_WORDS),
     Row("WEBHOOK_CERT_FILE", TEXT, "", "PEM file with the client certificate that the handler is shown.",
-        pattern=_FILE, allowed=_FILE_WORDS),
+        rule=_FILE, allowed=_FILE_WORDS),
     Row("WEBHOOK_KEY_FILE", TEXT, "",
         "PEM file with the key of CARRIER_WEBHOOK_CERT_FILE. Empty: the key stands in that file.",
-        pattern=_FILE, allowed=_FILE_WORDS),
+        rule=_FILE, allowed=_FILE_WORDS),
     Row("WEBHOOK_USERNAME", TEXT, "", "User for HTTP Basic, with CARRIER_WEBHOOK_PASSWORD_FILE.",
-        pattern=r"[\x20-\x39\x3b-\x7e]{1,128}", allowed="at most 128 printable ASCII characters without a colon"),
+        rule=ascii_without(":", 128), allowed="at most 128 printable ASCII characters without a colon"),
     Row("WEBHOOK_PASSWORD_FILE", TEXT, "", "File with the password for HTTP Basic; read again when it changes.",
-        pattern=_FILE, allowed=_FILE_WORDS),
+        rule=_FILE, allowed=_FILE_WORDS),
     Row("WEBHOOK_BEARER_TOKEN_FILE", TEXT, "", "File with a bearer token for the handler; read again when it changes.",
-        pattern=_FILE, allowed=_FILE_WORDS),
+        rule=_FILE, allowed=_FILE_WORDS),
     Row("WEBHOOK_TRACE_CONTEXT", CHOICE, "make",
         "W3C trace context of each POST: pass (the message's traceparent or AWSTraceHeader), make (a new one for "
         "messages that bring none) or off.", choices=("make", "pass", "off")),
@@ -181,10 +195,10 @@ ROWS = (
         "separated by commas; 429 and 503 with Retry-After are not final."),
     Row("DEAD_LETTER_QUEUE", TEXT, "",
         "Name, URL or ARN of the dead-letter queue. Empty: the one of the queue's redrive policy.",
-        pattern=r"https?://[^\s\x00-\x1f\x7f]+/[^\s/]+|arn:[a-z0-9-]+:sqs:[a-z0-9-]*:[0-9]{12}:[^\s/:]{1,80}|[A-Za-z0-9_.-]{1,80}",
+        rule=queue_reference,
         allowed="a queue's name, URL or ARN"),
     Row("RATE_LIMIT", TEXT, "", "Most messages received per second, minute or hour, such as 100/s. Empty: no limit.",
-        pattern=r"[1-9][0-9]{0,6}/[smh]", allowed="messages per s, m or h, such as 100/s"),
+        rule=rate, allowed="messages per s, m or h, such as 100/s"),
     Row("RATE_BURST", INT, "0",
         "Messages that may come at once after a pause; 0 means what comes in one second, at least one.",
         low=0, high=100000),
@@ -209,7 +223,8 @@ ROWS = (
     Row("DRAIN_TOKEN", TEXT, "",
         "Secret part of the paths /drain/<token>, /pause/<token>, /suspend/<token> and /resume/<token>. Empty: these "
         "paths do not exist.",
-        pattern=r"[A-Za-z0-9._~-]{8,256}", allowed="8 to 256 characters out of A-Z a-z 0-9 . _ ~ -", secret=True),
+        rule=made_of(ALPHANUMERIC + "._~-", 8, 256),
+        allowed="8 to 256 characters out of A-Z a-z 0-9 . _ ~ -", secret=True),
     Row("PAUSE_PEERS", ADDRESSES, "",
         "Probe addresses of the other sidecars in the pod, which have the same token: /pause pauses them, too, and "
         "waits for them."),

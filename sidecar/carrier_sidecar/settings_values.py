@@ -131,11 +131,8 @@ def _describe_range(row: Row) -> str:
 
 
 def _parse_text(row: Row, text: str) -> str:
-    if text and row.pattern:
-        import re
-
-        if not re.fullmatch(row.pattern, text):
-            raise ValueError("")
+    if text and row.rule is not None and not row.rule(text):
+        raise ValueError("")
     return text
 
 
