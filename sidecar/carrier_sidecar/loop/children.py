@@ -7,18 +7,20 @@ container the loop also reaps processes that it does not know: orphans are hande
 from __future__ import annotations
 
 import os
-import signal
 
 from carrier_sidecar.loop.polling import IN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Mapping, Sequence
 
     from carrier_sidecar.loop.api import Timer
     from carrier_sidecar.loop.selecting import SelectingLoop
 
     Done = Callable[[int, bytes, bytes], None]
+else:
+    import _signal as signal  # the same without the enumerations, which cost an import of enum
 
 KEPT = 1 << 20  # bytes of each output that are kept; the rest is read and dropped
 NOT_STARTED = 127  # the exit code that a shell gives for it

@@ -7,7 +7,6 @@ message.
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 from carrier_sidecar.loop import connecting, listening
@@ -17,6 +16,7 @@ from carrier_sidecar.loop.timers import HeapTimer, TimerHeap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from _socket import socket
     from collections.abc import Callable, Mapping, Sequence
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from carrier_sidecar.loop.polling import Poller
     from carrier_sidecar.loop.resolving import Resolver
     from carrier_sidecar.loop.tls import TLS
+else:
+    import _signal as signal  # the same without the enumerations, which cost an import of enum
 
 # The poller sleeps on a clock that stands still during suspend, our timers' clock does not: look again every so often.
 LONGEST_SLEEP_S = 5.0
