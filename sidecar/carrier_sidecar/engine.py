@@ -297,7 +297,6 @@ class Engine:
         if message.fault is None:
             self.destination.post(message)
         else:
-            self.metrics.bad_messages += 1
             self._failed(message, Answer(LEAVE, 0, BAD_MESSAGE), now)
 
     def answered(self, message: Message, answer: Answer, now: float) -> None:
@@ -376,6 +375,8 @@ class Engine:
     def _count_reason(self, answer: Answer) -> None:
         outcomes = self.metrics.outcomes
         outcomes[answer.reason] = outcomes.get(answer.reason, 0) + 1
+        if answer.reason == BAD_MESSAGE:
+            self.metrics.bad_messages += 1
 
     def _about(self, message: Message) -> dict[str, object]:
         if self._tracing is not None:
