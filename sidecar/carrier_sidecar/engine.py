@@ -508,6 +508,7 @@ class Engine:
             self._settle_errors(delete, messages, errors, sent_at, now)
         if settling.wake_at <= now:
             settling.flush(now)
+        self._fill(now)
         if self.receiving.idle:
             self._poll(now)
         self._settled_down(now)

@@ -401,6 +401,12 @@ class World:
         assert {m.id for m in members} == {m.id for m in messages if m.group is not None}
         for message in messages:
             self._check_hidden(message)
+        if hand.waiting and hand.posting < self.slots and self.engine.gate.posts and self.now >= self.stopped_until:
+            for message in messages:
+                group = hand.groups[message.group] if message.group is not None else None
+                if message.state == WAITING and message.visible_at > self.now:
+                    assert group is not None, f"{message.id} waits beside a free slot"
+                    assert group.next_to_post(self.now) is not message, f"{message.id} waits beside a free slot"
 
     def _check_hidden(self, message: Message) -> None:
         """A message in hand is extended before others see it, as long as SQS does what it is asked to."""

@@ -171,7 +171,7 @@ class Rig:
     def settle(
         self, action: str, errors: dict[str, str] | None = None, *, whole: str | None = None, answered: bool = True
     ) -> Settle:
-        """Answer the oldest such call: all succeed, or `errors` by message id, or the `whole` call fails with a kind."""
+        """Answer the oldest such call: all succeed, `errors` by message id, or the `whole` call fails with a kind."""
         settle = self.take_settle(action)
         if whole is not None:
             failure = error(whole, answered=answered)
