@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from carrier_sidecar.run import Sidecar
+
 USAGE = """\
 usage: carrier-sidecar [run]          receive from SQS, POST to the handler, settle by its answers
        carrier-sidecar settings       every setting with its value in force and where that came from
@@ -61,6 +63,9 @@ def run(environ: Mapping[str, str]) -> int:
     stop = _Stop()
     for signum in (15, 2):  # SIGTERM, SIGINT; first of all: as PID 1 an unhandled one would be ignored
         loop.on_signal(signum, stop.arrived)
+    linux = sys.platform.startswith("linux")
+    loop.on_signal(10 if linux else 30, lambda: stop.suspend(True))  # SIGUSR1
+    loop.on_signal(12 if linux else 31, lambda: stop.suspend(False))  # SIGUSR2
 
     from carrier_sidecar.run import build
 
@@ -74,10 +79,9 @@ def run(environ: Mapping[str, str]) -> int:
     sidecar = build(loop, environ, done, draw=_draw, new_id=_new_id)
     if isinstance(sidecar, int):
         return sidecar
-    stop.sidecar = sidecar.on_signal
+    stop.sidecar = sidecar
     sidecar.start()
-    if stop.count:
-        stop.deliver()
+    stop.deliver_early()
     loop.run()
     sidecar.close()
     return exit_code
@@ -87,17 +91,25 @@ class _Stop:
     """Signals that arrive while the sidecar is still being built are kept for it."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.sidecar: object = None
+        self.sidecar: Sidecar | None = None
+        self._stopped = False
+        self._suspended: bool | None = None
 
     def arrived(self) -> None:
-        self.count += 1
+        self._stopped = True
         if self.sidecar is not None:
-            self.deliver()
+            self.sidecar.on_signal()
 
-    def deliver(self) -> None:
-        if callable(self.sidecar):
-            self.sidecar()
+    def suspend(self, suspended: bool) -> None:
+        self._suspended = suspended
+        if self.sidecar is not None:
+            (self.sidecar.suspend if suspended else self.sidecar.unsuspend)()
+
+    def deliver_early(self) -> None:
+        if self._suspended is not None:
+            self.suspend(self._suspended)
+        if self._stopped:
+            self.arrived()
 
 
 def _draw() -> float:

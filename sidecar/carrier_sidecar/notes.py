@@ -78,6 +78,17 @@ NOTES: dict[str, tuple[str, str, str]] = {
         "engine",
         "there is no dead-letter queue to send to: a message that should go there is left to come back",
     ),
+    "dead_letter_queue_unknown": (
+        WARN,
+        "sqs",
+        "no dead-letter queue is known: set CARRIER_DEAD_LETTER_QUEUE, or give the queue a redrive policy and grant"
+        " sqs:GetQueueAttributes",
+    ),
+    "dead_letter_queue_refused": (
+        WARN,
+        "sqs",
+        "the dead-letter queue can't be found; trying again with the first letter",
+    ),
     "gives_up_too_late": (
         WARN,
         "sqs",

@@ -7,9 +7,11 @@
 | /metrics | Prometheus text |
 | /drain/<token> | once nothing is in hand, or the time for it is over; receiving ends for good |
 | /pause/<token> | the same, but receiving goes on when the app is back; waits for the pod's other sidecars, too |
+| /suspend/<token> | at once; nothing is received until /resume/<token> (or SIGUSR2) |
+| /resume/<token> | at once; the end of it |
 
 What draining and pausing mean is the application's business; here is only who may ask for it, and when the answer goes.
-Without a token the last two do not exist, and a wrong token looks exactly like an unknown path.
+Without a token those with one do not exist, and a wrong token looks exactly like an unknown path.
 """
 
 from __future__ import annotations
@@ -44,6 +46,12 @@ if TYPE_CHECKING:
         def pause(self, done: Callable[[], None]) -> None:
             """Stop receiving for now; `done` as above."""
 
+        def suspend(self) -> None:
+            """Receive nothing until `unsuspend`."""
+
+        def unsuspend(self) -> None:
+            """The end of that."""
+
 
 JSON = "application/json"
 READ = ("GET", "HEAD")
@@ -77,6 +85,8 @@ class Probes:
         self._hooks: dict[str, Callable[[Callable[[], None]], None]] = {
             "drain": application.drain,
             "pause": self._pause,
+            "suspend": self._suspend,
+            "resume": self._resume,
         }
         # A hook may take minutes and is asked at most once per container: connections are for probes.
         self._server = Server(loop, host, port, self.handle, max_head=8192, max_body=1024, max_connections=64)
@@ -118,6 +128,14 @@ class Probes:
         from hmac import compare_digest
 
         return compare_digest(token.encode("utf-8", "surrogateescape"), self._token)
+
+    def _suspend(self, done: Callable[[], None]) -> None:
+        self._application.suspend()
+        done()
+
+    def _resume(self, done: Callable[[], None]) -> None:
+        self._application.unsuspend()
+        done()
 
     def _pause(self, done: Callable[[], None]) -> None:
         everybody = _Everybody(1 + len(self._peers), done)

@@ -7,15 +7,18 @@ CARRIER_WEBHOOK_OFFLINE_ACTION=exit.
 
 from __future__ import annotations
 
+from os import urandom
+
 from carrier_sidecar import message as kinds
 from carrier_sidecar.backoff import SLOW, SOON
 from carrier_sidecar.engine import Engine
-from carrier_sidecar.gate import DRAINING, OFFLINE, PAUSED, QUEUE, REASONS, STARTING, Gate
+from carrier_sidecar.gate import DRAINING, OFFLINE, PAUSED, QUEUE, REASONS, STARTING, SUSPENDED, Gate
 from carrier_sidecar.handler_tls import handler_tls
 from carrier_sidecar.health import Health
 from carrier_sidecar.http1.client import Origin, Pool
 from carrier_sidecar.log import Log
 from carrier_sidecar.metrics import Metrics
+from carrier_sidecar.options import Options, open_files
 from carrier_sidecar.settings import SettingsError, parse
 from carrier_sidecar.sqs.queue import SqsQueue
 from carrier_sidecar.url import parse_url
@@ -25,6 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from carrier_sidecar.authorization import FileAuthorization
+    from carrier_sidecar.dead_letter import Letter
     from carrier_sidecar.loop.api import Loop, Timer
     from carrier_sidecar.message import Message, QueueError
     from carrier_sidecar.probes import Probes
@@ -71,7 +76,13 @@ def build(
     log = Log(loop.wall, level=settings.log_level, coloured=settings.enable_colorized_logging, later=later)
     for warning in settings.warnings:
         log.note("setting_warning", {"warning": warning})
-    sidecar = Sidecar(loop, settings, environ, log, done, draw=draw, new_id=new_id)
+    authorization, problems = open_files(settings, log.note)
+    if problems:
+        for problem in problems:
+            log.note("setting_error", {"error": problem})
+        log.close()
+        return BAD_SETTINGS
+    sidecar = Sidecar(loop, settings, environ, log, done, draw=draw, new_id=new_id, authorization=authorization)
     if settings.probe_address is not None:
         try:
             sidecar.listen(*settings.probe_address)
@@ -97,6 +108,7 @@ class Sidecar:
         *,
         draw: Callable[[], float],
         new_id: Callable[[], str],
+        authorization: FileAuthorization | None = None,
     ) -> None:
         self._loop = loop
         self._settings = settings
@@ -117,6 +129,7 @@ class Sidecar:
         self._hold_for_signal = False  # drained by the hook: the process stays until the signal comes
         self.metrics = Metrics()
         self.queue = SqsQueue.from_settings(loop, settings, environ, self.note)
+        self._options = options = Options(settings, self.queue, self.note, draw, urandom)
         webhook_url = parse_url(settings.webhook_endpoint)
         self.webhook = Webhook(
             loop,
@@ -131,6 +144,10 @@ class Sidecar:
             default_content_type=settings.webhook_default_content_type,
             timeout_s=settings.webhook_request_timeout or None,
             attribute_names=settings.webhook_attribute_headers,
+            headers=settings.webhook_headers,
+            authorization=authorization,
+            tracing=options.tracing,
+            dead_letters=settings.sends_dead_letters,
         )
         self.engine = Engine(
             queue=self.queue,
@@ -145,8 +162,15 @@ class Sidecar:
             slots=settings.slots,
             max_bytes=settings.max_in_flight_bytes,
             fifo=settings.sqs_queue_name.endswith(".fifo"),
-            gate=Gate(STARTING, QUEUE),
+            gate=Gate(STARTING, QUEUE, *([SUSPENDED] if settings.suspended else [])),
+            retry=options.retry,
+            dead=options.dead,
+            rate=options.rate,
+            breaker=options.breaker,
+            tracing=options.tracing,
         )
+        if options.dead_letter_queue is not None:
+            options.dead_letter_queue.sent = self._letter_sent
         self.webhook.answered = self.engine.answered
         self.engine.on_quiet = self._quiet
         self.queue.events = self
@@ -193,6 +217,8 @@ class Sidecar:
                 "slots": settings.slots,
             },
         )
+        if settings.suspended:
+            self.note("suspended", {"in_flight": 0})
         self.health.check()
         self._open()
         if settings.enable_stat_log:
@@ -255,6 +281,7 @@ class Sidecar:
             if receives is not None and receives < 3 and not self._warned_few_receives:
                 self._warned_few_receives = True
                 self.note("few_receives", {"max_receive_count": receives})
+        self._options.use_attributes(None if isinstance(attributes, kinds.QueueError) else attributes)
         self._loop.call_at(self._loop.now() + ATTRIBUTES_EVERY_S, self._read_attributes)
 
     def _read_attributes(self) -> None:
@@ -282,6 +309,23 @@ class Sidecar:
     ) -> None:
         """A batch call ended."""
         self.engine.settled(action, messages, errors, sent_at, now)
+
+    def _letter_sent(self, letter: Letter, error: QueueError | None) -> None:
+        self.engine.letter_sent(letter, error, self._loop.now())
+
+    # -- suspending --------------------------------------------------------------------------------------------------
+
+    def suspend(self) -> None:
+        """Receive nothing until `unsuspend`; what is in hand is finished."""
+        if SUSPENDED not in self.engine.gate.reasons:
+            self.note("suspended", {"in_flight": len(self.engine.hand.by_id)})
+            self.engine.shut(SUSPENDED, self._loop.now())
+
+    def unsuspend(self) -> None:
+        """Receive again, as far as nothing else is in the way."""
+        if SUSPENDED in self.engine.gate.reasons:
+            self.note("unsuspended", {})
+            self.engine.open(SUSPENDED, self._loop.now())
 
     # -- stopping ----------------------------------------------------------------------------------------------------
 

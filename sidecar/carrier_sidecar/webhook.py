@@ -7,13 +7,14 @@ what an answer means is `disposition`'s business, when to POST the engine's.
 from __future__ import annotations
 
 from carrier_sidecar import __version__
-from carrier_sidecar.disposition import BAD_MESSAGE, judge, no_answer
+from carrier_sidecar.disposition import BAD_MESSAGE, judge, judge_with_dead_letters, no_answer
 from carrier_sidecar.url import parse_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from carrier_sidecar.authorization import FileAuthorization
     from carrier_sidecar.disposition import Answer
     from carrier_sidecar.http1.client import Pool
     from carrier_sidecar.http1.connection import Connection
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from carrier_sidecar.http1.responses import Response
     from carrier_sidecar.loop.api import Loop
     from carrier_sidecar.message import Message
+    from carrier_sidecar.trace import Tracing
     from carrier_sidecar.url import URL
 
 MAX_REDIRECTS = 3
@@ -32,7 +34,8 @@ class Webhook:
     """POSTs to `url` through `pool`; every outcome goes to `answered(message, answer, now)`.
 
     `timeout_s` bounds one POST with its redirects (None: nothing does). `attribute_names` are the message attributes
-    sent as headers, ("*",) for all of them.
+    sent as headers, ("*",) for all of them. `headers` go with every POST; `authorization` comes from a file that may
+    change; `tracing` adds trace context; with `dead_letters` the answer's header for them is heeded.
     """
 
     def __init__(
@@ -44,6 +47,10 @@ class Webhook:
         default_content_type: str,
         timeout_s: float | None,
         attribute_names: Sequence[str] = (),
+        headers: Sequence[tuple[str, str]] = (),
+        authorization: FileAuthorization | None = None,
+        tracing: Tracing | None = None,
+        dead_letters: bool = False,
     ) -> None:
         self._loop = loop
         self._now = loop.now
@@ -53,19 +60,33 @@ class Webhook:
         self._attribute_names = tuple(attribute_names)
         self._posts: dict[str, _Post] = {}
         self.answered: Callable[[Message, Answer, float], None] = _unset
-        fixed = f"Host: {url.authority}\r\nUser-Agent: carrier/{__version__}\r\n{url.authorization}"
-        self._fixed = fixed
+        self._authorization = authorization
+        self._tracing = tracing
+        self.judge = judge_with_dead_letters if dead_letters else judge
+        own_agent = any(name.lower() == "user-agent" for name, _ in headers)
+        agent = "" if own_agent else f"User-Agent: carrier/{__version__}\r\n"
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        self._same = f"Host: {url.authority}\r\n{agent}{url.authorization}{lines}"
         self._default_type = f"Content-Type: {default_content_type}\r\n" if default_content_type else ""
-        self._start = f"POST {url.target} HTTP/1.1\r\n{fixed}"
+        self._compose()
+
+    def _compose(self) -> None:
+        """The beginning of every head, made once, and again when the authorization has changed."""
+        self._fixed = self._same
+        if self._authorization is not None:
+            self._fixed += f"Authorization: {self._authorization.value}\r\n"
+        self._start = f"POST {self._url.target} HTTP/1.1\r\n{self._fixed}"
         self._default_start = self._start + self._default_type
 
     def post(self, message: Message) -> None:
         """Engine port: give the message to the handler."""
+        if self._authorization is not None and self._authorization.renewed(self._now()):
+            self._compose()
         data = self._request(message, self._start, self._default_start)
         if data is None:
             self._loop.call_soon(_Refusal(self, message).deliver)
             return
-        post = self._posts[message.id] = _Post(self, message)
+        post = self._posts[message.id] = _Post(self, message, self._start)
         post.connection = self._pool.request(data, post, self.timeout_s)
 
     def _request(self, message: Message, start: str, default_start: str) -> bytes | None:
@@ -86,6 +107,8 @@ class Webhook:
             head += f"X-Carrier-Group-Id: {message.group}\r\n"
         if not values.isprintable():
             return None
+        if self._tracing is not None:
+            head += self._tracing.headers(message)
         if self._attribute_names and message.attributes:
             head += attribute_headers(message.attributes, self._attribute_names)
         return (
@@ -105,17 +128,32 @@ class Webhook:
         target = same_origin_target(self._url, response.headers.get("location", ""))
         if target is None or post.redirects >= MAX_REDIRECTS:
             return False
+        post.redirects += 1
+        return self._again(post, f"POST {target} HTTP/1.1\r\n{self._fixed}")
+
+    def authorize_anew(self, post: _Post) -> bool:
+        """A 401: send it again if the file with the credentials has changed since; False where it has not."""
+        authorization = self._authorization
+        if authorization is None:
+            return False
+        if authorization.look():
+            self._compose()
+        if post.redirects or post.start == self._start:
+            return False
+        return self._again(post, self._start)
+
+    def _again(self, post: _Post, start: str) -> bool:
+        """Send that POST once more, in what is left of its time; False where nothing is."""
         message = post.message
         timeout_s = self.timeout_s
         if timeout_s is not None:
             timeout_s -= self._now() - message.posted_at
             if timeout_s <= 0:
                 return False
-        start = f"POST {target} HTTP/1.1\r\n{self._fixed}"
         data = self._request(message, start, start + self._default_type)
         if data is None:
             return False
-        post.redirects += 1
+        post.start = start
         self._posts[message.id] = post
         post.connection = self._pool.request(data, post, timeout_s)
         return True
@@ -124,11 +162,12 @@ class Webhook:
 class _Post:
     """One POST under way: the exchange that http1.client reports to."""
 
-    __slots__ = ("_webhook", "connection", "message", "redirects")
+    __slots__ = ("_webhook", "connection", "message", "redirects", "start")
 
-    def __init__(self, webhook: Webhook, message: Message) -> None:
+    def __init__(self, webhook: Webhook, message: Message, start: str) -> None:
         self._webhook = webhook
         self.message = message
+        self.start = start  # how the head that was sent begins
         self.connection: Connection | None = None
         self.redirects = 0
 
@@ -139,7 +178,9 @@ class _Post:
         del webhook._posts[message.id]
         if (status == 307 or status == 308) and webhook.redirect(self, response):
             return
-        webhook.answered(message, judge(status, response.headers, webhook._loop.wall), webhook._now())
+        if status == 401 and webhook.authorize_anew(self):
+            return
+        webhook.answered(message, webhook.judge(status, response.headers, webhook._loop.wall), webhook._now())
 
     def failed(self, failure: Failure) -> None:
         webhook = self._webhook

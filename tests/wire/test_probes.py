@@ -34,6 +34,12 @@ class Application:
     def pause(self, done: Callable[[], None]) -> None:
         self.hooks.append(("pause", done))
 
+    def suspend(self) -> None:
+        self.reasons["suspended"] = "suspended"
+
+    def unsuspend(self) -> None:
+        self.reasons.clear()
+
 
 class Rig:
     """A loop in a thread of its own; `call` runs something on it."""
@@ -244,3 +250,15 @@ def test_a_port_that_is_taken_is_an_oserror(rig: Rig) -> None:
     rig.start()
     with pytest.raises(OSError, match=re.compile("address", re.I)):
         Probes(rig.loop, "127.0.0.1", port, rig.application)
+
+
+def test_suspending_and_resuming_are_answered_at_once(rig: Rig) -> None:
+    port = rig.listen()
+    rig.start()
+    assert ask(port, "/suspend/wrong").status == 404
+    assert ask(port, f"/suspend/{TOKEN}", "HEAD").status == 405
+    assert ask(port, "/readyz").status == 200
+    assert ask(port, f"/suspend/{TOKEN}").status == 200
+    assert ask(port, "/readyz").status == 503
+    assert ask(port, f"/resume/{TOKEN}").status == 200
+    assert ask(port, "/readyz").status == 200

@@ -10,6 +10,7 @@ from carrier_sidecar.sqs.protocol import CONTENT_TYPE_ATTRIBUTE
 from carrier_sidecar.sqs.queue import SqsQueue
 from carrier_sidecar.sqs.region import NoRegion, choose_region
 from carrier_sidecar.sqs.web import Web
+from carrier_sidecar.trace import ATTRIBUTES as TRACE_ATTRIBUTES
 from carrier_sidecar.url import parse_url
 
 # AWS closes idle connections after about a minute.
@@ -52,7 +53,11 @@ def build_queue(loop: Loop, settings: Settings, environ: Mapping[str, str], note
         queue_name=settings.sqs_queue_name,
         queue_url=settings.sqs_queue_url,
         queue_owner=settings.sqs_queue_owner,
-        attribute_names=attribute_names(settings.webhook_attribute_headers),
+        attribute_names=attribute_names(
+            settings.webhook_attribute_headers,
+            trace=settings.webhook_trace_context != "off",
+            everything=settings.sends_dead_letters,
+        ),
         note=note,
         problem=problem,
     )
@@ -63,8 +68,9 @@ def ca_file(environ: Mapping[str, str]) -> str | None:
     return environ.get("AWS_CA_BUNDLE") or environ.get("SSL_CERT_FILE") or None
 
 
-def attribute_names(wanted: Sequence[str]) -> tuple[str, ...]:
-    """What to ask for so that these attributes (or all: *) and the content type come along."""
-    if "*" in wanted:
+def attribute_names(wanted: Sequence[str], *, trace: bool = False, everything: bool = False) -> tuple[str, ...]:
+    """What to ask for so that these attributes (or all: *) and the content type come along, with `trace` those of trace
+    context, too. `everything`: a dead letter keeps all of its attributes."""
+    if everything or "*" in wanted:
         return ("All",)
-    return tuple(dict.fromkeys((CONTENT_TYPE_ATTRIBUTE, *wanted)))
+    return tuple(dict.fromkeys((CONTENT_TYPE_ATTRIBUTE, *(TRACE_ATTRIBUTES if trace else ()), *wanted)))

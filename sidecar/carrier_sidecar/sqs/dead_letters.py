@@ -6,8 +6,7 @@ business. Here is how a letter looks: the message as it came, and one attribute 
 
 from __future__ import annotations
 
-import json
-
+from carrier_sidecar.json_text import dumps
 from carrier_sidecar.message import NO_QUEUE, QueueError
 from carrier_sidecar.retry import receives_of
 from carrier_sidecar.sqs.dates import civil_from_days
@@ -37,7 +36,6 @@ class SqsDeadLetterQueue:
         self._queue = queue
         self._url = ""
         self._waiting: list[Letter] = []  # for the URL
-        self._asking = False
 
     def aim(self, target: str) -> None:
         """From now on this is the queue; "" for none."""
@@ -51,13 +49,22 @@ class SqsDeadLetterQueue:
             self._send(letter)
             return
         self._waiting.append(letter)
-        if not self._asking:
-            self._asking = True
-            self.find(self._found)
+        if len(self._waiting) == 1:
+            self._look_up(self._found)
 
-    def find(self, done: Callable[[str | QueueError], None]) -> None:
-        """The queue's URL: as configured, beside our own for an ARN of the same account, by GetQueueUrl otherwise.
-        `done` is not called from inside."""
+    def find(self, done: Callable[[QueueError | None], None]) -> None:
+        """Look for the queue, so that a wrong name is known before the first letter. `done` is called later."""
+
+        def found(url: str | QueueError) -> None:
+            if isinstance(url, str):
+                self._url = url
+            done(url if isinstance(url, QueueError) else None)
+
+        if not self._url:
+            self._look_up(found)
+
+    def _look_up(self, done: Callable[[str | QueueError], None]) -> None:
+        """The queue's URL: as configured, beside our own for an ARN of the same account, by GetQueueUrl otherwise."""
         target = self.target
         if target.startswith(("http://", "https://")):
             self._queue.loop.call_soon(lambda: done(target))
@@ -81,7 +88,6 @@ class SqsDeadLetterQueue:
         self._queue.call("GetQueueUrl", params, answered)
 
     def _found(self, url: str | QueueError) -> None:
-        self._asking = False
         waiting, self._waiting = self._waiting, []
         if isinstance(url, str):
             self._url = url
@@ -143,7 +149,7 @@ def describe(letter: Letter, queue_name: str) -> str:
         "queue": queue_name,
         "messageId": message.id,
     }
-    return json.dumps(found, separators=(",", ":"))
+    return dumps(found)
 
 
 def iso_time(unix_s: float) -> str:

@@ -32,6 +32,8 @@ SYSTEM_ATTRIBUTES = (
     "ApproximateFirstReceiveTimestamp",
     "SentTimestamp",
     "MessageGroupId",
+    "MessageDeduplicationId",
+    "SequenceNumber",
     "AWSTraceHeader",
 )
 _SHORT_BODY = 4096
