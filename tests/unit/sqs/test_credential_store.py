@@ -200,6 +200,16 @@ def test_what_the_server_rejects_is_fetched_anew_once(world: World) -> None:
     assert len(world.source.asked_at) == 2
 
 
+def test_rejections_that_go_on_do_not_put_the_fetch_off(world: World) -> None:
+    world.require()
+    rejected = world.store.current
+    for _ in range(50):
+        world.store.rejected(rejected)
+        world.loop.run_for(0.1)
+    assert len(world.source.asked_at) == 2
+    assert world.key == "AK2"
+
+
 def test_lasting_keys_that_the_server_rejects_are_not_read_again(world: World) -> None:
     store = CredentialStore(world.loop, world.clock, Chain([world.source]))
     found = Credentials("AK", "s", "", None, "environment")
