@@ -27,10 +27,10 @@ class Authority:
     def pem(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def leaf(self, *, name: str = "localhost", days: float = 1) -> tuple[bytes, bytes]:
-        """Certificate and key (PEM) for localhost, 127.0.0.1 and `name`."""
+    def leaf(self, *, name: str = "localhost", address: str = "127.0.0.1", days: float = 1) -> tuple[bytes, bytes]:
+        """Certificate and key (PEM) for localhost, `name` and an IP address."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName("localhost"), x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = [x509.DNSName("localhost"), x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(address))]
         certificate = self._sign(_name(name), key.public_key(), ca=False, days=days, names=names)
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
