@@ -134,9 +134,10 @@ class Trial:
             "CARRIER_WEBHOOK_ENDPOINT": f"http://127.0.0.1:{self.sink.port}/orders",
         }
         if self._tls:
-            # As on a machine with system certificates: a folder looked up by hash for OpenSSL and Go; botocore, which
-            # would load its own bundle, gets one of that size.
+            # As on Debian: a folder with every system certificate by its hash, and a bundle of the same; botocore,
+            # which would load a bundle of its own, gets this one.
             environment["SSL_CERT_DIR"] = self._tls
+            environment["SSL_CERT_FILE"] = f"{self._tls}/bundle.pem"
         for name, value in self.subject.environment.items():
             environment[name] = value.replace("{bundle}", f"{self._tls}/bundle.pem" if self._tls else "")
         environment = {name: value for name, value in environment.items() if value}
@@ -193,7 +194,7 @@ class Trial:
 
 
 def make_certificates(folder: str) -> None:
-    """Makes cert.pem for 127.0.0.1, key.pem, a link by hash, and bundle.pem (with the system's CAs) in `folder`."""
+    """Makes cert.pem for 127.0.0.1 and key.pem in `folder`; as trusted, with the system's: by hash, and bundle.pem."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
         + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
@@ -206,6 +207,8 @@ def make_certificates(folder: str) -> None:
         ["openssl", "x509", "-hash", "-noout", "-in", certificate], check=True, capture_output=True, text=True
     )
     shutil.copy(certificate, Path(folder, hashed.stdout.strip() + ".0"))
-    system = Path("/etc/ssl/certs/ca-certificates.crt")
-    bundle = certificate.read_bytes() + (system.read_bytes() if system.exists() else b"")
-    Path(folder, "bundle.pem").write_bytes(bundle)
+    for authority in Path("/etc/ssl/certs").glob("????????.[0-9]"):
+        if not Path(folder, authority.name).exists():
+            shutil.copy(authority, folder)
+    authorities = sorted(Path(folder).glob("????????.[0-9]"))
+    Path(folder, "bundle.pem").write_bytes(b"".join(authority.read_bytes() for authority in authorities))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _socket
 import _ssl
 
+from carrier_sidecar.loop.authorities import load_system
 from carrier_sidecar.loop.errors import CLOSED, CONNECT_TIMEOUT, RESET, StreamError
 from carrier_sidecar.loop.errors import TLS as TLS_ERROR
 from carrier_sidecar.loop.polling import IN, OUT
@@ -41,7 +42,7 @@ def context_of(tls: TLS) -> Any:
             context.check_hostname = False
             context.verify_mode = _ssl.CERT_NONE
         elif tls.ca_file is None:
-            context.set_default_verify_paths()
+            load_system(context)
         else:
             _load(tls.ca_file, context.load_verify_locations, tls.ca_file)
         if tls.client_cert is not None:
