@@ -13,9 +13,7 @@ ALL = (SOON, SLOW, THROTTLE, Backoff(0.5, 3.0, 7.0))
 
 @pytest.mark.parametrize("backoff", ALL)
 @given(attempt=st.integers(1, 10_000), draw=st.floats(0, 1, exclude_max=True))
-def test_a_wait_is_between_a_tenth_of_the_ceiling_and_all_of_it(
-    backoff: Backoff, attempt: int, draw: float
-) -> None:
+def test_a_wait_is_between_a_tenth_of_the_ceiling_and_all_of_it(backoff: Backoff, attempt: int, draw: float) -> None:
     ceiling = backoff.ceiling(attempt)
     assert 0.1 * ceiling <= backoff.delay(attempt, lambda: draw) <= ceiling <= backoff.cap_s
 
