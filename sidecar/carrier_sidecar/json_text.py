@@ -62,6 +62,9 @@ def loads(text: str | bytes) -> Any:
         value, end = _scan(text, start)
     except StopIteration as stopped:
         raise ValueError(f"no JSON value at character {stopped.value}") from None
+    except SystemError:
+        # Up to Python 3.12 the C code takes its exception from json.decoder if that is loaded, and raises none if not.
+        raise ValueError("the JSON text breaks off, or has something wrong in it") from None
     if end != len(text) and text[end:].strip(_SPACE):
         raise ValueError(f"something follows the JSON value, at character {end}")
     return value

@@ -89,3 +89,23 @@ def test_an_interpreter_without_the_c_code_reads_and_writes_the_same() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": sidecar}
     )
     assert done.stdout == '{"a":[1,"\\u00e9"]}\n'
+
+
+def test_texts_that_break_off_are_refused_where_the_package_json_was_never_imported() -> None:
+    """There the C code has no exception to raise."""
+    program = (
+        "import sys; from carrier_sidecar import json_text\n"
+        """for text in ("", "{", "[1,2", '{"a": "x', '{"a"', '{"a":"\\\\u12'):\n"""
+        "    try: print(json_text.loads(text))\n"
+        "    except ValueError: pass\n"
+        "print('json.decoder' in sys.modules)"
+    )
+    sidecar = str(Path(json_text.__file__).resolve().parents[1])
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {sidecar!r}); {program}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not done.stderr
+    assert done.stdout in ("False\n", "True\n")  # True from 3.13 on, which imports it then
