@@ -64,8 +64,11 @@ def build_queue(loop: Loop, settings: Settings, environ: Mapping[str, str], note
 
 
 def ca_file(environ: Mapping[str, str]) -> str | None:
-    """AWS_CA_BUNDLE, else SSL_CERT_FILE, else None: the system's own."""
-    return environ.get("AWS_CA_BUNDLE") or environ.get("SSL_CERT_FILE") or None
+    """AWS_CA_BUNDLE, else SSL_CERT_FILE, else None: the system's own, which is also what SSL_CERT_DIR is a part of."""
+    bundle = environ.get("AWS_CA_BUNDLE")
+    if bundle or environ.get("SSL_CERT_DIR"):
+        return bundle or None
+    return environ.get("SSL_CERT_FILE") or None
 
 
 def attribute_names(wanted: Sequence[str], *, trace: bool = False, everything: bool = False) -> tuple[str, ...]:

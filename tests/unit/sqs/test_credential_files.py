@@ -116,6 +116,7 @@ def test_the_authorities_bundle() -> None:
     assert ca_file({"AWS_CA_BUNDLE": "/a", "SSL_CERT_FILE": "/b"}) == "/a"
     assert ca_file({"SSL_CERT_FILE": "/b"}) == "/b"
     assert ca_file({"SSL_CERT_FILE": ""}) is None
+    assert ca_file({"SSL_CERT_FILE": "/b", "SSL_CERT_DIR": "/c"}) is None
 
 
 def test_the_attributes_that_are_asked_for() -> None:
