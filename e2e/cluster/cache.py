@@ -1,7 +1,6 @@
 """Where what is slow to make is kept: outside the repository, in directories named by version or content.
 
-Every entry can be deleted at any time and is made again when it is needed. Only images of old sources are deleted
-automatically.
+Every entry can be deleted at any time and is made again when it is needed.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pathlib import Path
 
 # Says inside a finished entry that it is finished: an interrupted build leaves none behind, but a copy might.
 _COMPLETE = ".complete"
+_KEPT = 4  # of one purpose; more than one, for a process that still uses the one before
 
 
 def root() -> Path:
@@ -41,16 +41,6 @@ def finished(entry: Path) -> bool:
     return (entry / _COMPLETE).exists()
 
 
-def drop_older(entry: Path, keep: int = 3) -> None:
-    """Delete the entries that were made for the same purpose before `entry`, but for the newest: what is named by the
-    content of the sources would otherwise grow with every change.
-    """
-    purpose = entry.name.rpartition("-")[0]
-    siblings = [path for path in entry.parent.glob(f"{purpose}-*") if path.name.rpartition("-")[0] == purpose]
-    for old in sorted(siblings, key=lambda path: path.stat().st_mtime, reverse=True)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
-
-
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
     """Keep other processes that ask for the same lock waiting."""
@@ -61,23 +51,25 @@ def locked(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def making(entry: Path) -> Iterator[Path | None]:
-    """Make a cache entry once, however many processes ask for it at the same time.
+    """Make a cache entry, called `PURPOSE-VERSION`, once, however many processes ask for it at the same time.
 
     Yields an empty directory to fill, which takes the name `entry` when the block ends well, or None when the
-    entry is there already (made meanwhile by someone else, too). An exception leaves nothing behind.
+    entry is there already (made meanwhile by someone else, too). An exception leaves nothing behind. Of one purpose the
+    newest few are kept: what is named by the content of the sources would otherwise grow with every change.
     """
     if finished(entry):
         yield None
         return
     entry.parent.mkdir(parents=True, exist_ok=True)
-    with open(entry.parent / f".{entry.name}.lock", "w") as lock:
+    purpose = entry.name.rpartition("-")[0]
+    with open(entry.parent / f".{purpose}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if finished(entry):
             yield None
             return
-        for abandoned in entry.parent.glob(f".{entry.name}.*.making"):  # the lock says that nobody is at it
+        for abandoned in entry.parent.glob(f".{purpose}.*.making"):  # the lock says that nobody is at it
             shutil.rmtree(abandoned, ignore_errors=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", suffix=".making", dir=entry.parent))
+        work = Path(tempfile.mkdtemp(prefix=f".{purpose}.", suffix=".making", dir=entry.parent))
         try:
             work.chmod(0o755)
             yield work
@@ -86,3 +78,10 @@ def making(entry: Path) -> Iterator[Path | None]:
             work.rename(entry)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+        _drop_older(entry.parent, purpose)
+
+
+def _drop_older(directory: Path, purpose: str) -> None:
+    entries = [path for path in directory.glob(f"{purpose}-*") if path.name.rpartition("-")[0] == purpose]
+    for old in sorted(entries, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)

@@ -121,7 +121,7 @@ def _simulated_installation(names: list[str]) -> str:
     apt = require("apt-get", _WHY)
     lists = Path("/var/lib/apt/lists")
     state = str(lists.stat().st_mtime_ns) if lists.exists() else ""
-    entry = cache.root() / "closures" / cache.content_key(state, *names)
+    entry = cache.root() / "closures" / f"{'+'.join(names)}-{cache.content_key(state)}"
     with cache.making(entry) as work:
         if work is not None:
             simulated = _apt([apt, "-q", *_EMPTY_SYSTEM, "--simulate", "install", *names])

@@ -61,7 +61,6 @@ def built(name: str) -> Path:
             buildah.build(
                 dockerfile, context, name=reference(name), bases=[base], arguments=arguments, to=work / "image.tar"
             )
-    cache.drop_older(entry)
     return entry / "image.tar"
 
 
@@ -81,7 +80,6 @@ def wheel_on_python() -> Path:
                 work / "image.tar", WHEEL_IMAGE, root,
                 entrypoint=["/usr/bin/python3", "-m", "carrier_sidecar"], env={"HOME": "/"}, user="65532:65532",
             )  # fmt: skip
-    cache.drop_older(entry)
     return entry / "image.tar"
 
 
@@ -109,9 +107,9 @@ def _put_wheels(directory: Path, extra: str = "") -> None:
 
 
 def _dependencies(own: Path, extra: str) -> Path:
-    """A directory with the wheels that ours asks for; looked up again when pyproject.toml has changed."""
+    """A directory with the wheels that ours asks for; looked up again when it asks for others."""
     python = _python_version()
-    key = cache.content_key((REPOSITORY / "pyproject.toml").read_bytes(), python)
+    key = cache.content_key(python, *_requirements(own))
     entry = cache.root() / "wheels" / f"{extra}-{key}"
     with cache.making(entry) as work:
         if work is not None:
@@ -120,8 +118,14 @@ def _dependencies(own: Path, extra: str) -> Path:
             target += ["--only-binary=:all:", f"--python-version={python}"]
             run([*_PIP, "download", "--dest", work, *target, f"{own}[{extra}]"], timeout_s=300)
             (work / own.name).unlink(missing_ok=True)
-    cache.drop_older(entry)
     return entry
+
+
+def _requirements(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = archive.read(metadata).decode().splitlines()
+    return [line for line in lines if line.startswith("Requires-Dist:")]
 
 
 def _python_version() -> str:

@@ -97,7 +97,10 @@ def clean_up_behind_killed_keepers() -> None:
     with cache.locked("clean-up"):
         for data in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
             found = re.fullmatch(rf"{_PREFIX}(\d+)-(\d+)", data.name)
-            if found is None or data.stat().st_uid != os.geteuid() or start_time(int(found[1])) == int(found[2]):
+            if found is None or start_time(int(found[1])) == int(found[2]):
+                continue
+            # A keeper that ended in between has removed its directory itself.
+            if not data.exists() or data.stat().st_uid != os.geteuid():
                 continue
             if (data / "cluster.json").exists():
                 local.stop(data)

@@ -45,7 +45,7 @@ def prepare() -> None:
 def programs() -> Path:
     """The directory with the node's unpacked packages, made on the first call."""
     packages = debian.closure(_PACKAGES, without=_NOT_UNPACKED)
-    entry = cache.root() / "node" / cache.content_key(*map(str, packages))
+    entry = cache.root() / "node" / f"node-{cache.content_key(*map(str, packages))}"
     with cache.making(entry) as work:
         if work is not None:
             debian.unpack(debian.download(packages), work)

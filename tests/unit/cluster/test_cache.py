@@ -27,14 +27,14 @@ def make(entry: Path, *, fail: bool = False) -> bool:
 
 
 def test_an_entry_is_made_once() -> None:
-    entry = cache.root() / "things" / "one"
+    entry = cache.root() / "things" / "one-1"
     assert make(entry)
     assert not make(entry)
     assert (entry / "file").read_text() == "made"
 
 
 def test_a_failure_leaves_nothing_behind() -> None:
-    entry = cache.root() / "things" / "one"
+    entry = cache.root() / "things" / "one-1"
     with pytest.raises(ZeroDivisionError):
         make(entry, fail=True)
     assert not entry.exists()
@@ -43,7 +43,7 @@ def test_a_failure_leaves_nothing_behind() -> None:
 
 
 def test_what_a_killed_process_left_half_made_is_removed() -> None:
-    entry = cache.root() / "things" / "one"
+    entry = cache.root() / "things" / "one-1"
     leftover = entry.parent / ".one.abc.making"
     leftover.mkdir(parents=True)
     make(entry)
@@ -51,7 +51,7 @@ def test_what_a_killed_process_left_half_made_is_removed() -> None:
 
 
 def test_what_somebody_else_finished_while_we_waited_for_the_lock_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = cache.root() / "things" / "one"
+    entry = cache.root() / "things" / "one-1"
 
     def finished_by_somebody_else(*_: object) -> None:
         monkeypatch.undo()
@@ -65,12 +65,13 @@ def test_what_somebody_else_finished_while_we_waited_for_the_lock_is_taken(monke
 
 def test_only_the_newest_of_a_purpose_are_kept() -> None:
     images = cache.root() / "images"
-    for age, name in enumerate(["sidecar-d", "sidecar-c", "sidecar-b", "sidecar-a", "base-sidecar-a"]):
-        make(images / name)
-        os.utime(images / name, (1000 - age, 1000 - age))
-    cache.drop_older(images / "sidecar-d", keep=2)
+    make(images / "base-sidecar-0")
+    for age in (4, 3, 2, 1):
+        make(images / f"sidecar-{age}")
+        os.utime(images / f"sidecar-{age}", (1000 - age, 1000 - age))
+    make(images / "sidecar-0")
     left = sorted(path.name for path in images.iterdir() if path.is_dir())
-    assert left == ["base-sidecar-a", "sidecar-c", "sidecar-d"]
+    assert left == ["base-sidecar-0", "sidecar-0", "sidecar-1", "sidecar-2", "sidecar-3"]
 
 
 def test_a_key_tells_apart_where_parts_begin() -> None:
