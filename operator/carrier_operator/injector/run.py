@@ -13,8 +13,8 @@ from carrier_operator.kube.client import Client
 from carrier_operator.kube.config import ClusterConfig
 from carrier_operator.kube.reflector import Reflector
 from carrier_operator.models import GROUP, PLURAL, VERSION
+from carrier_operator.stores import BindingStore, NodeStore
 
-from .cache import BindingStore, NodeStore
 from .certificate import SecretStore, ServingCertificate, follow_files
 from .server import State, Webhook, probes
 from .settings import Settings

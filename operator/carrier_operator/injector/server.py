@@ -15,8 +15,8 @@ from aiohttp import web
 from carrier_operator.container import ClusterFacts
 from carrier_operator.inject import inject
 from carrier_operator.pods import BadPod
+from carrier_operator.stores import BindingStore
 
-from .cache import BindingStore
 from .review import BadReview, decode, encode
 from .telemetry import Telemetry
 

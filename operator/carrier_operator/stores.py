@@ -1,4 +1,4 @@
-"""What the injector knows of the cluster: accepted bindings by namespace, and whether every kubelet can run native
+"""What is known of the cluster: accepted bindings by namespace, and whether every kubelet can run native
 sidecars.
 
 Filled by reflectors, read by the webhook. Bindings are validated once, when they come, not once per pod.

@@ -1,0 +1,1 @@
+"""carrierctl: injection offline, and explanations. Also a kubectl plugin (kubectl carrier)."""
