@@ -187,7 +187,7 @@ class Connection:
             self._finish(reader.response(), 0.0)
             return
         idle_s = pool.idle_time(head)
-        if whole and head.length >= 0 and not self._bodyless and reader.informational == 0:
+        if whole and head.length >= 0 and not self._bodyless:
             pool.remember(data[: len(data) - head.length], head, idle_s)
         self._finish(reader.response(), idle_s)
 

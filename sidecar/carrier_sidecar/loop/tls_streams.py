@@ -86,6 +86,11 @@ class TLSStream(SocketStream):
 
     def connected(self, sock: _socket.socket) -> None:
         """The TCP connection stands: shake hands."""
+        if self.begin(sock, IN):
+            self._shake_hands()
+
+    def begin(self, sock: _socket.socket, interest: int) -> bool:
+        """Put TLS on the socket; the handshake goes on when the poller reports what is of interest."""
         fd = sock.detach()
         sock = _Socket(fileno=fd)
         sock.setblocking(False)
@@ -94,12 +99,12 @@ class TLSStream(SocketStream):
         except (OSError, ValueError) as error:  # files, or a name that can't be one
             self.attach(sock, IN)
             self._fail_handshake(TLS_ERROR, str(error.strerror if isinstance(error, OSError) else error))
-            return
+            return False
         self._shaking = True
-        self.attach(sock, IN)
+        self.attach(sock, interest)
         self._send = self._encrypt
         self._recv = self._decrypt
-        self._shake_hands()
+        return True
 
     def _shake_hands(self) -> None:
         try:
@@ -229,4 +234,6 @@ def upgrade(loop: SelectingLoop, plain: Stream, secured: TLSStream, receiver: Re
     """Begin the handshake on the plain stream's connection."""
     assert isinstance(plain, SocketStream)
     secured.own(receiver, _Upgrade(loop, secured, timeout_s))
-    secured.connected(plain.detach())
+    # Not a step of the handshake from in here: it could be the last one, and nobody is called back from inside his
+    # own call.
+    secured.begin(plain.detach(), IN | OUT)

@@ -255,6 +255,14 @@ def test_how_long_an_idle_connection_may_be_used_again(header: bytes, reused_aft
     assert world.link.connected == 2
 
 
+def test_after_a_suspend_old_connections_are_not_used() -> None:
+    world = World()
+    world.response()
+    world.loop._now += 3600  # no timer has run yet
+    world.response()
+    assert world.link.connected == 2
+
+
 def test_idle_connections_are_closed_in_time() -> None:
     world = World()
     outcomes = [world.start()[0] for _ in range(3)]
@@ -356,6 +364,7 @@ BAD_CHUNKS = [
     b"x\r\n",
     b"-1\r\n",
     b"2\r\nabc\r\n",
+    b"2\r\nabXX0\r\n\r\n",
     b"1\nab",
     b"ffffffffffffffff\r\n",
     b" 1\r\na\r\n",
