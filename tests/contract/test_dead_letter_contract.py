@@ -64,7 +64,7 @@ def test_the_dead_letter_of_the_redrive_policy_carries_the_message_and_the_reaso
         "key": {"DataType": "Binary", "BinaryValue": "AAEC"},
     }
     letter = rig.letter(MessageBody="bödy €", MessageAttributes=attributes)
-    rig.send(SqsDeadLetterQueue(rig.client.queue, found or ""), letter)
+    rig.send(SqsDeadLetterQueue(rig.client.queue, rig.arn), letter)
     (received,) = rig.dead.receive_all(1)
     assert received.body.decode() == "bödy €"
     assert received.attributes is not None
