@@ -145,6 +145,7 @@ def test_web_identity(environ: Environ, fake: Fake, tmp_path: Path, monkeypatch:
     found = ours(environ)
     assert isinstance(found, Credentials)
     assert found.expires_at == EXPIRES_AT
+    assert found.source == "web identity (IRSA) as arn:aws:sts::123456789012:assumed-role/r/s"
 
 
 def test_the_token_file_is_read_at_each_fetch(environ: Environ, fake: Fake, tmp_path: Path) -> None:

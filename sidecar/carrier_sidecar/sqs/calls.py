@@ -35,12 +35,14 @@ class Call:
         "body",
         "connection",
         "credentials",
+        "name",
         "over",
         "queue",
         "repeatable",
         "repeated",
         "sent_at",
         "timeout_s",
+        "url",
     )
 
     def __init__(self, queue: SqsQueue, action: str, body: bytes, timeout_s: float, *, repeatable: bool) -> None:
@@ -54,6 +56,8 @@ class Call:
         self.sent_at = 0.0
         self.credentials: Credentials | None = None
         self.connection: Connection | None = None
+        self.url = ""  # of the queue that it is about, or its name, where that is another than ours
+        self.name = ""
 
     def start(self) -> None:
         """Sign and send; without credentials it fails, later."""
@@ -126,7 +130,7 @@ class Call:
 
     def _placed(self, error: QueueError) -> QueueError:
         """The same error, saying what was called where."""
-        detail = self.queue.explain(self.action, error, self.credentials)
+        detail = self.queue.explain(self.action, self.url, self.name, error, self.credentials)
         return QueueError(error.kind, error.code, detail, answered=error.answered)
 
     # What differs

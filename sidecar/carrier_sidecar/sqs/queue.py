@@ -186,6 +186,7 @@ class SqsQueue:
         repeatable = repeatable or action.startswith(("Get", "List"))
         body = dumps(params).encode()
         call = PlainCall(self, action, body, SETTLE_TIMEOUT_S, done, repeatable=repeatable)
+        call.url, call.name = str(params.get("QueueUrl", "")), str(params.get("QueueName", ""))
         self.settles.add(call)
         call.start()
 
@@ -264,17 +265,27 @@ class SqsQueue:
         self.note("clock_corrected", {"offset_s": round(self._clock.offset_s)})
         return True
 
-    def explain(self, action: str, error: QueueError, credentials: Credentials | None) -> str:
-        """The error's sentence with what was called, where, as whom, and what to do about it."""
-        where = f"{action} on {self.name} at {self.endpoint}"
+    def explain(self, action: str, url: str, name: str, error: QueueError, credentials: Credentials | None) -> str:
+        """The error's sentence with what was called, where, as whom, and what to do about it. `url` and `name` of the
+        queue that the call was about, each "" for our own."""
+        path, _, last = (url or self.url if not name else "").rstrip("/").rpartition("/")
+        account = path.rpartition("/")[2]
+        if not (len(account) == 12 and account.isdigit()):
+            account = self._owner
+        of_account = f" of account {account}" if account else ""
+        where = f"{action} on {name or last or self.name}{of_account} at {self.endpoint}"
         if error.kind == CREDENTIALS and credentials is None:
             return f"{where}: {error.detail}"
         whom = ""
         if error.kind in (DENIED, CREDENTIALS, NO_QUEUE, KMS) and credentials is not None:
             whom = f" (signed by {credentials.access_key} from {credentials.source}, region {self.region})"
-        return f"{where}: {error.detail}{whom}{_ADVICE.get(error.kind, '').format(action=action.removesuffix('Batch'))}"
+        advice = _ADVICE.get(error.kind, "")
+        if error.kind == KMS and action.startswith("Send"):
+            advice = _ADVICE_SEND_KMS
+        return f"{where}: {error.detail}{whom}{advice.format(action=action.removesuffix('Batch'))}"
 
 
+_ADVICE_SEND_KMS = "; the queue is encrypted: grant kms:GenerateDataKey and kms:Decrypt on its key"
 _ADVICE = {
     DENIED: "; grant sqs:{action} on the queue",
     NO_QUEUE: "; either there is no such queue in this account and region, or access to it is missing (sqs:{action})",

@@ -268,7 +268,9 @@ def test_refusals_have_their_kind_and_say_what_and_where(world: World, code: str
     world.faults.plan(Fault("ReceiveMessage", code=code, status=status, message="so there"))
     error = world.fail(world.client.receive)
     assert (error.kind, error.code, error.answered) == (kind, code, True)
-    assert error.detail.startswith(f"ReceiveMessage on orders at http://sqs.test:9324/: {code}: so there")
+    assert error.detail.startswith(
+        f"ReceiveMessage on orders of account 000000000000 at http://sqs.test:9324/: {code}: so there"
+    )
 
 
 @pytest.mark.parametrize(
@@ -285,6 +287,16 @@ def test_a_refusal_that_somebody_must_mend_says_how(world: World, code: str, par
     detail = world.fail(world.client.receive).detail
     for part in parts:
         assert part in detail
+
+
+def test_an_error_about_another_queue_names_that_one(world: World) -> None:
+    error = world.fail(lambda: world.client.call("GetQueueUrl", QueueName="dead"))
+    assert error.detail.startswith("GetQueueUrl on dead at ")
+    world.faults.plan(Fault("SendMessage", code="KmsAccessDenied"))
+    url = "http://elsewhere/111122223333/dead"
+    error = world.fail(lambda: world.client.call("SendMessage", QueueUrl=url, MessageBody="x"))
+    assert error.detail.startswith("SendMessage on dead of account 111122223333 at ")
+    assert "kms:GenerateDataKey" in error.detail
 
 
 def test_a_refused_batch_names_the_permission_of_single_calls(world: World) -> None:

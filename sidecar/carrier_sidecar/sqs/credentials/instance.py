@@ -58,7 +58,7 @@ class InstanceSource:
                     done(role)
                     return
                 url = base + ROLE_PATH + quote(role.split("\n", 1)[0].strip())
-                self._call("GET", url, headers, lambda outcome: done(self._read(outcome)))
+                self._call("GET", url, headers, lambda outcome: done(self._read(outcome, role)))
 
             self._call("GET", base + ROLE_PATH, headers, with_role)
 
@@ -104,7 +104,7 @@ class InstanceSource:
             return Refusal("its answer is empty or unreadable", asked_for=False)
         return text
 
-    def _read(self, outcome: Response | Failure) -> Credentials | Refusal:
+    def _read(self, outcome: Response | Failure, role: str) -> Credentials | Refusal:
         text = self._text(outcome)
         if isinstance(text, Refusal):
             return text
@@ -114,7 +114,7 @@ class InstanceSource:
             return Refusal("its answer is not JSON", asked_for=False)
         if isinstance(answer, dict) and answer.get("Code", "Success") != "Success":
             return Refusal(f"{answer.get('Code')}: {tidy(str(answer.get('Message', '')))}", asked_for=False)
-        return from_answer(answer, self.name)
+        return from_answer(answer, f"{self.name} as {role}")
 
 
 def endpoint(environment: Mapping[str, str]) -> str:

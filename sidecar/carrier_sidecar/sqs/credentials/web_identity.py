@@ -103,7 +103,8 @@ class WebIdentitySource:
             name: between(body, f"<{name}>".encode(), f"</{name}>".encode())
             for name in ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
         }
-        return from_answer(found, self.name, token_name="SessionToken")
+        identity = between(body, b"<Arn>", b"</Arn>") or self._environment.get("AWS_ROLE_ARN")
+        return from_answer(found, f"{self.name} as {identity}", token_name="SessionToken")
 
 
 def _passes(outcome: Response | Failure) -> bool:
