@@ -39,7 +39,8 @@ def interpreter() -> str:
 
 
 def subjects() -> list[Subject]:
-    programs = [Subject(OURS, [interpreter(), "-EsS", str(ROOT / "sidecar" / "carrier-sidecar")])]
+    # As the image runs it.
+    programs = [Subject(OURS, [interpreter(), "-EsSOO", str(ROOT / "sidecar" / "carrier-sidecar")], {"LC_ALL": "C"})]
     if os.environ.get("BASELINE") != "0":
         bundle = {"AWS_CA_BUNDLE": "{bundle}"}
         programs.append(Subject(BASELINE, [sys.executable, str(ROOT / "bench" / "baseline.py")], bundle))
