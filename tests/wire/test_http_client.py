@@ -271,6 +271,22 @@ def test_a_client_certificate(loop: SelectingLoop, certificates: Certificates) -
     assert subjects[0]["subject"] == ((("commonName", "localhost"),),)
 
 
+def test_authorities_are_loaded_once_for_all_names_and_never_for_another_level_of_trust(
+    certificates: Certificates,
+) -> None:
+    one, two = TLS("one", ca_file=certificates.ca), TLS("two", ca_file=certificates.ca)
+    others = [
+        TLS("one", ca_file=certificates.ca, min_version="1.3"),
+        TLS("one", ca_file=certificates.ca, verify=False),
+        TLS("one"),
+        TLS("one", ca_file=certificates.ca, client_cert=certificates.cert),
+    ]
+    for tls in (one, two, *others):
+        tls.check()
+    assert one.context is two.context
+    assert len({id(tls.context) for tls in (one, *others)}) == 5
+
+
 @pytest.mark.parametrize("content", [None, b"no certificate"])
 def test_files_that_cannot_be_loaded_are_named(loop: SelectingLoop, tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "authorities.pem"

@@ -12,7 +12,7 @@ class TLS:
     `min_version`: "1.2" or "1.3". `client_cert`, `client_key`: PEM files, the key None when it stands in the
     certificate's.
 
-    Contexts are made once per TLS value and kept with it: share one value among the connections to an origin."""
+    Files are read once: what changes in them later is not noticed by a value that has been used."""
 
     __slots__ = ("ca_file", "client_cert", "client_key", "context", "min_version", "server_hostname", "verify")
 

@@ -25,15 +25,23 @@ if TYPE_CHECKING:
     from carrier_sidecar.loop.tls import TLS
 
 _VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
-_NO_RENEGOTIATION = (
-    0x40000000  # SSL_OP_NO_RENEGOTIATION: reading never has to wait for writing, nor the other way round
-)
+# SSL_OP_NO_RENEGOTIATION: reading never has to wait for writing, nor the other way round.
+_NO_RENEGOTIATION = 0x40000000
 _RECORD = 16384  # the most that one record carries; a write of no more is taken whole or not at all
 _RECORDS_AT_ONCE = 16  # read in one go, then others have their turn
 
 
+# Those without a client's certificate, by what they are made of. A context holds all authorities of its file: a
+# megabyte for the usual bundle.
+_contexts: dict[tuple[str, bool, str | None], Any] = {}
+
+
 def context_of(tls: TLS) -> Any:
-    """The value's context, made once. OSError naming the file that can't be loaded."""
+    """The value's context, made once, and shared among values that differ in nothing but the server's name. OSError
+    naming the file that can't be loaded."""
+    key = (tls.min_version, tls.verify, tls.ca_file)
+    if tls.context is None and tls.client_cert is None:
+        tls.context = _contexts.get(key)
     if tls.context is None:
         context = _ssl._SSLContext(_ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = _VERSIONS[tls.min_version]
@@ -47,6 +55,8 @@ def context_of(tls: TLS) -> Any:
             _load(tls.ca_file, context.load_verify_locations, tls.ca_file)
         if tls.client_cert is not None:
             _load(tls.client_cert, context.load_cert_chain, tls.client_cert, tls.client_key or tls.client_cert)
+        else:
+            _contexts[key] = context
         tls.context = context
     return tls.context
 
