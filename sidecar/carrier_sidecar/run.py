@@ -120,6 +120,7 @@ class Sidecar:
         self._drain_deadline = 0.0
         self._open_failures = 0
         self._received_once = False
+        self._receives_refused = False  # the last one was, by something that somebody has to mend
         self._waiting_for_quiet: list[Callable[[], None]] = []
         self._timer: Timer | None = None
         self._warned_few_receives = False
@@ -293,6 +294,7 @@ class Sidecar:
     def received(self, receiver: int, messages: list[Message], sent_at: float, now: float) -> None:
         """A receive was answered."""
         self._received_once = True
+        self._receives_refused = False
         if messages:
             self.engine.wall_offset_s = self._loop.wall() - now
         self.engine.received(receiver, messages, sent_at, now)
@@ -300,7 +302,8 @@ class Sidecar:
     def receive_failed(self, receiver: int, error: QueueError, now: float) -> None:
         """A receive failed. Refused before any succeeded: the start has failed."""
         self.engine.receive_failed(receiver, error, now)
-        if not self._received_once and error.kind in _REFUSALS and self._settings.start_errors == "exit":
+        self._receives_refused = error.kind in _REFUSALS
+        if not self._received_once and self._receives_refused and self._settings.start_errors == "exit":
             self.note("queue_refused", {"kind": error.kind, "code": error.code, "error": error.detail})
             self._end(REFUSED_AT_START)
 
@@ -433,7 +436,10 @@ class Sidecar:
 
     def ready_reasons(self) -> dict[str, str]:
         """Why messages are not received: the gate's reasons with a sentence each; empty when ready."""
-        return {reason: REASONS[reason][1] for reason in self.engine.gate.reasons}
+        reasons = {reason: REASONS[reason][1] for reason in self.engine.gate.reasons}
+        if self._receives_refused:
+            reasons["receive_refused"] = "SQS refuses ReceiveMessage: the log says why"
+        return reasons
 
     def metrics_text(self) -> str:
         """The /metrics page."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from carrier_sidecar.http1.requests import Request
+    from carrier_sidecar.http1.server import Responder
     from tests.simulation.memory_sqs_queue import MemoryMessage, MemoryQueue
     from tests.simulation.sqs_faults import Fault
 
@@ -33,6 +34,7 @@ class SqsOnTheWire(MemorySqsServer):
         self._thread = thread
         self.expired_keys: set[str] = set()
         self.keys_seen: list[str] = []
+        self.cut_answers: dict[str, int] = {}  # action → how many answers break off in the middle
 
     def down(self) -> None:
         """Connections are cut, new ones refused; nobody waits for messages any more."""
@@ -51,6 +53,20 @@ class SqsOnTheWire(MemorySqsServer):
 
     def plan(self, fault: Fault) -> Fault:
         return self._thread.do(lambda: self.faults.plan(fault))
+
+    def _answer(
+        self, responder: Responder, status: int, body: bytes, headers: list[tuple[str, str]] | None = None
+    ) -> None:
+        connection = responder._connection
+        if connection is not None and connection._stream is not None and connection._request is not None:
+            action = connection._request.headers.get("x-amz-target", "").removeprefix("AmazonSQS.")
+            if self.cut_answers.get(action, 0) > 0:
+                self.cut_answers[action] -= 1
+                head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                connection._stream.write(head + body[: len(body) // 2])
+                responder.drop()
+                return
+        super()._answer(responder, status, body, headers)
 
     def _look_at_signature(self, request: Request) -> SqsFault | None:
         key = request.headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]

@@ -23,7 +23,7 @@ TIMEOUT_S = 1.0
 
 
 class Rig:
-    """One sidecar for the whole file. What is done with a message is looked up by its content type, `case/<name>`, which
+    """One sidecar for the whole file. What is done with a message is looked up by its content type, `case/<name>`: that
     arrives before its body."""
 
     def __init__(self, world: World, handler: RawHandler) -> None:
