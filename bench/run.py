@@ -123,8 +123,12 @@ def main() -> int:
     print(f"figures: {target}")
     profiled = ""
     if os.environ.get("PROFILE") == "1":
-        profiled = profile(programs[0])
-        print(f"\n{profiled}")
+        try:
+            profiled = profile(programs[0])
+            print(f"\n{profiled}")
+        except TrialFailed as error:
+            print(f"no profile: {error}")
+            failed = True
     if not failed and (not only or os.environ.get("DOCS") == "1"):
         section = (
             f"Medians of {repetitions} alternating runs, {notes['date']}, {notes['processor']}, "
