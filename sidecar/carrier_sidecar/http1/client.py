@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from carrier_sidecar.http1.connection import Connection
 from carrier_sidecar.http1.failures import Failure
+from carrier_sidecar.http1.heads import BadMessage, parse_response_head
 from carrier_sidecar.http1.responses import Response
 
 TYPE_CHECKING = False
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 
 _NO_HEAD = b"\0"  # no response begins so
-_CACHED_HEAD = 2048  # heads longer than that differ each time, as a rule
+_CACHED_HEAD = 2048  # bytes; heads longer than that differ each time, as a rule
+_CACHED_HEADS = 16  # as many as there may be in a second: the date changes them all
 
 
 class Origin:
@@ -53,6 +55,20 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{'https' if self.tls else 'http'}://{self.authority}"
+
+
+class KnownHead:
+    """A response's head as bytes, and what follows from it: `size` of it, `length` of the body, `idle_s` for the
+    connection, `answer` without a body."""
+
+    __slots__ = ("answer", "head", "idle_s", "length", "size")
+
+    def __init__(self, head: bytes, idle_s: float, answer: Response, length: int) -> None:
+        self.head = head
+        self.size = len(head)
+        self.length = length
+        self.idle_s = idle_s
+        self.answer = answer
 
 
 class Pool:
@@ -87,12 +103,8 @@ class Pool:
         self._all: set[Connection] = set()
         self._sweep: Timer | None = None
         self._rewrites = origin.proxy is not None and origin.tls is None
-        # The last answer that came whole in one piece
-        self.last_head = _NO_HEAD
-        self.last_size = 0  # of the head
-        self.last_length = -1  # of the body
-        self.last_idle_s = 0.0
-        self.last_answer = Response(0, {}, b"")
+        self.last = KnownHead(_NO_HEAD, 0.0, Response(0, {}, b""), -1)
+        self._heads: dict[bytes, KnownHead] = {}
 
     def request(
         self,
@@ -167,14 +179,27 @@ class Pool:
             return self.idle_s
         return max(head.idle_s - 1.0, head.idle_s / 2)
 
-    def remember(self, head_bytes: bytes, head: ResponseHead, idle_s: float) -> None:
-        """An answer came whole in one piece: the next is likely to begin with the same head."""
-        if len(head_bytes) <= _CACHED_HEAD and head.length <= self.max_body:
-            self.last_head = head_bytes
-            self.last_size = len(head_bytes)
-            self.last_length = head.length
-            self.last_idle_s = idle_s
-            self.last_answer = Response(head.status, head.fields, b"")
+    def find_head(self, data: bytes) -> KnownHead | None:
+        """The head of an answer that may be whole in this piece: seen before, or parsed now and remembered. None for
+        what is better read by ResponseReader: incomplete, broken, informational, or without a length of its own."""
+        size = data.find(b"\r\n\r\n") + 4
+        if not 4 < size <= _CACHED_HEAD:
+            return None
+        head_bytes = data[:size]
+        known = self._heads.get(head_bytes)
+        if known is None:
+            try:
+                head = parse_response_head(head_bytes)
+            except BadMessage:
+                return None
+            if head.status < 200 or not 0 <= head.length <= self.max_body or not head.keep_alive:
+                return None
+            if len(self._heads) >= _CACHED_HEADS:
+                self._heads.clear()
+            known = KnownHead(head_bytes, self.idle_time(head), Response(head.status, head.fields, b""), head.length)
+            self._heads[head_bytes] = known
+        self.last = known
+        return known
 
     def _close_idle(self) -> None:
         self._sweep = None

@@ -1,7 +1,7 @@
 """One connection of a pool's and the request on it: a small state machine between a stream and an exchange.
 
-The fast path is a response that comes whole in one piece with a head that equals the last one (answers of one server
-within one second mostly do): it costs a prefix comparison. Nothing is retried, but for a request of which the kernel
+The fast path is a response that comes whole in one piece with a head that was seen before (answers of one server within
+one second mostly are alike): it costs a prefix comparison. Nothing is retried, but for a request of which the kernel
 has not taken one byte on a connection that turned out to be closed.
 """
 
@@ -14,7 +14,7 @@ from carrier_sidecar.loop.errors import CLOSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from carrier_sidecar.http1.client import Exchange, Pool
+    from carrier_sidecar.http1.client import Exchange, KnownHead, Pool
     from carrier_sidecar.loop.api import Loop, Stream, Timer
     from carrier_sidecar.loop.errors import StreamError
 
@@ -146,30 +146,29 @@ class Connection:
     def received(self, data: bytes) -> None:
         """A piece of the answer, most often the whole of it."""
         pool = self._pool
-        if self._reader is None and data.startswith(pool.last_head) and self._exchange is not None:
-            size = len(data) - pool.last_size
-            stream = self._stream
-            if size == pool.last_length and not self._bodyless and stream is not None and not stream.unsent:
-                if size and pool.keep_body:
-                    last = pool.last_answer
-                    self._finish(Response(last.status, last.headers, data[pool.last_size :]), pool.last_idle_s)
-                else:
-                    self._finish(pool.last_answer, pool.last_idle_s)
-                return
-        self._read(data)
-
-    def _read(self, data: bytes) -> None:
-        """The path for all but the simplest answers."""
-        pool = self._pool
         stream = self._stream
         if self._exchange is None or stream is None:
             # Nobody asked: the server gave up on an idle connection (408), or is no HTTP server.
             pool.forget(self)
             return
+        if self._reader is None and not self._bodyless and not stream.unsent:
+            known: KnownHead | None = pool.last
+            if not data.startswith(pool.last.head):
+                known = pool.find_head(data)
+            if known is not None and len(data) - known.size == known.length:
+                answer = known.answer
+                if known.length and pool.keep_body:
+                    answer = Response(answer.status, answer.headers, data[known.size :])
+                self._finish(answer, known.idle_s)
+                return
+        self._read(data, stream)
+
+    def _read(self, data: bytes, stream: Stream) -> None:
+        """The path for all but the simplest answers."""
+        pool = self._pool
         reader = self._reader
         if reader is None:
             self._reader = reader = ResponseReader(pool.max_body, pool.keep_body, self._bodyless)
-        whole = not reader.begun
         try:
             complete = reader.feed(data)
         except BadMessage as error:
@@ -185,11 +184,8 @@ class Connection:
         # Bytes beyond the answer, or an answer before the whole request was sent: the connection is of no more use.
         if reader.rest or stream.unsent or not head.keep_alive:
             self._finish(reader.response(), 0.0)
-            return
-        idle_s = pool.idle_time(head)
-        if whole and head.length >= 0 and not self._bodyless:
-            pool.remember(data[: len(data) - head.length], head, idle_s)
-        self._finish(reader.response(), idle_s)
+        else:
+            self._finish(reader.response(), pool.idle_time(head))
 
     def ended(self) -> None:
         """The server closed its side."""

@@ -16,7 +16,8 @@ UNTIL_CLOSE: Final = -2
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _TEXT = bytes([9, 10, 13, *range(32, 127), *range(128, 256)])  # HTAB, line ends, visible characters, obs-text
-_DIGITS = b"0123456789"
+# A higher minor version promises to be understood by who knows 1.1 (RFC 9110, 2.5).
+_VERSIONS = frozenset(f"HTTP/1.{minor}" for minor in range(10))
 
 
 class BadMessage(ValueError):
@@ -32,36 +33,51 @@ def find_head_end(data: bytes | bytearray, start: int = 0) -> int:
     return end + 3 if end >= 0 else -1
 
 
-def parse_fields(lines: list[bytes]) -> dict[str, str]:
+def split_lines(head: bytes) -> list[str]:
+    """The lines of a head without the empty one at its end."""
+    if head.translate(None, _TEXT):
+        raise BadMessage("the head contains a control character")
+    text = head.decode("latin-1")
+    lines = text.split("\r\n")
+    ends = len(lines) - 1
+    if text.count("\n") != ends or text.count("\r") != ends:
+        lines = [line.removesuffix("\r") for line in text.split("\n")]
+        for line in lines:
+            if "\r" in line:
+                raise BadMessage("the head contains a bare carriage return")
+    del lines[-2:]  # the empty line, and what follows its end
+    return lines
+
+
+def parse_fields(lines: list[str]) -> dict[str, str]:
     """Header lines (without their ends) to a dict with lower-case names; of several with one name the last one wins,
     but for those that decide the framing: `content-length`, `transfer-encoding` and `connection` are joined by
     commas."""
     fields: dict[str, str] = {}
     for line in lines:
-        name_bytes, colon, value_bytes = line.partition(b":")
-        if not colon or not name_bytes or name_bytes.translate(None, _TOKEN):
-            # A line that begins with a blank is obsolete folding: refused, too.
+        raw, colon, value = line.partition(":")
+        name = _names.get(raw) or _checked_name(raw)
+        if not colon:
             raise BadMessage("a header line is malformed")
-        name = name_bytes.decode("ascii").lower()
-        value = value_bytes.strip(b" \t").decode("latin-1")
+        value = value.strip(" \t")
         if name in fields and name in ("content-length", "transfer-encoding", "connection"):
             value = f"{fields[name]}, {value}"
         fields[name] = value
     return fields
 
 
-def split_lines(head: bytes) -> list[bytes]:
-    """The lines of a head without the empty one at its end."""
-    if head.translate(None, _TEXT):
-        raise BadMessage("the head contains a control character")
-    lines = head.split(b"\n")
-    del lines[-2:]  # the empty line, and what follows its LF
-    if b"\r" in head:
-        lines = [line.removesuffix(b"\r") for line in lines]
-        for line in lines:
-            if b"\r" in line:
-                raise BadMessage("the head contains a bare carriage return")
-    return lines
+# Names as they came, to lower case: the same few come again and again.
+_names: dict[str, str] = {}
+
+
+def _checked_name(raw: str) -> str:
+    # A line that begins with a blank is obsolete folding: refused with all the others that are no tokens.
+    if not raw or raw.encode("latin-1").translate(None, _TOKEN):
+        raise BadMessage("a header line is malformed")
+    name = raw.lower()
+    if len(_names) < 256 and len(raw) < 64:
+        _names[raw] = name
+    return name
 
 
 def content_length(fields: dict[str, str]) -> int | None:
@@ -116,23 +132,23 @@ class ResponseHead:
 def parse_response_head(head: bytes) -> ResponseHead:
     """A whole head, its empty line included. BadMessage when it can't be trusted."""
     lines = split_lines(head)
-    version, _, rest = lines[0].partition(b" ")
-    code = rest[:3]
+    line = lines.pop(0)
+    version = line[:8]
+    code = line[9:12]
     if (
-        len(version) != 8
-        or not version.startswith(b"HTTP/1.")
-        or version[7] not in _DIGITS
+        version not in _VERSIONS
+        or line[8:9] != " "
         or len(code) != 3
-        or not code.isdigit()
-        or code[0] == 0x30
-        or rest[3:4] not in (b"", b" ")
+        or not (code.isascii() and code.isdigit())
+        or code[0] == "0"
+        or line[12:13] not in ("", " ")
     ):
         raise BadMessage("the status line is malformed")
     status = int(code)
-    fields = parse_fields(lines[1:])
+    fields = parse_fields(lines)
     length = content_length(fields)
     chunked = is_chunked(fields)
-    if chunked and (length is not None or version == b"HTTP/1.0"):
+    if chunked and (length is not None or version == "HTTP/1.0"):
         # Either could be how somebody in between reads it (RFC 9112, 6.3): trust neither.
         raise BadMessage("the length of the body is ambiguous")
     if status < 200 or status in (204, 304):
@@ -143,7 +159,7 @@ def parse_response_head(head: bytes) -> ResponseHead:
         length = UNTIL_CLOSE
     options = connection_options(fields)
     keep_alive = length != UNTIL_CLOSE and "close" not in options
-    if version == b"HTTP/1.0" and "keep-alive" not in options:
+    if version == "HTTP/1.0" and "keep-alive" not in options:
         keep_alive = False
     return ResponseHead(status, fields, length, keep_alive, _idle_time(fields.get("keep-alive")))
 

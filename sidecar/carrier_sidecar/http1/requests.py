@@ -99,26 +99,27 @@ class RequestReader:
 
     def _begin(self, head: bytes) -> None:
         lines = split_lines(head)
-        words = lines[0].split(b" ")
-        if len(words) != 3 or not words[0] or words[0].translate(None, _TOKEN) or not words[1]:
+        words = lines.pop(0).split(" ")
+        if len(words) != 3 or not words[0] or words[0].encode("latin-1").translate(None, _TOKEN) or not words[1]:
             raise BadMessage("the request line is malformed")
-        if words[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+        method, target, version = words
+        if version not in ("HTTP/1.1", "HTTP/1.0"):
             raise Refused(505, "only HTTP/1.1 is spoken here")
-        fields = parse_fields(lines[1:])
+        fields = parse_fields(lines)
         length = content_length(fields)
         if is_chunked(fields):
-            if length is not None or words[2] == b"HTTP/1.0":
+            if length is not None or version == "HTTP/1.0":
                 raise BadMessage("the length of the body is ambiguous")
             self._chunks = ChunkedReader()
-        if words[2] == b"HTTP/1.1" and "host" not in fields:
+        if version == "HTTP/1.1" and "host" not in fields:
             raise BadMessage("there is no Host header")
         self._left = length or 0
         if self._left > self._max_body:
             raise Refused(413, f"the body is longer than {self._max_body} bytes")
         options = connection_options(fields)
-        keep_alive = "close" not in options and (words[2] == b"HTTP/1.1" or "keep-alive" in options)
-        self.expects_continue = "100-continue" in fields.get("expect", "").lower() and words[2] == b"HTTP/1.1"
-        self._request = Request(words[0].decode("ascii"), words[1].decode("latin-1"), fields, keep_alive)
+        keep_alive = "close" not in options and (version == "HTTP/1.1" or "keep-alive" in options)
+        self.expects_continue = "100-continue" in fields.get("expect", "").lower() and version == "HTTP/1.1"
+        self._request = Request(method, target, fields, keep_alive)
 
     def _read_body(self, data: bytes) -> Request | None:
         request = self._request

@@ -39,13 +39,13 @@ def literal_addresses(host: str, port: int) -> list[Address] | None:
     try:
         inet_pton(AF_INET, host)
         return [(AF_INET, (host, port))]
-    except OSError:
+    except (OSError, ValueError):
         pass
     if ":" in host:
         try:
             inet_pton(AF_INET6, host)
             return [(AF_INET6, (host, port, 0, 0))]
-        except OSError:
+        except (OSError, ValueError):
             pass
     return None
 
