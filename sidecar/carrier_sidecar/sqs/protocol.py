@@ -6,16 +6,10 @@ An answer that can't be read is a QueueError of kind MALFORMED, never another ex
 
 from __future__ import annotations
 
-from hashlib import md5 as openssl_md5
-
 from carrier_sidecar.json_text import dumps, loads, quote
 from carrier_sidecar.message import MALFORMED, MISSING, Message, QueueError
+from carrier_sidecar.sqs.digests import md5, short_md5
 from carrier_sidecar.sqs.errors import entry_error
-
-try:  # for short texts several times faster than OpenSSL's, whose set-up dominates
-    from _md5 import md5 as short_md5  # type: ignore[import-not-found]  # a part of the interpreter without a stub
-except ImportError:
-    short_md5 = openssl_md5
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,7 +140,7 @@ def _message(entry: object) -> Message | None:
         fault = "the message has no body"
     expected = get("MD5OfBody")
     if expected is not None and fault is None:
-        digest = short_md5(body) if len(body) <= _SHORT_BODY else openssl_md5(body, usedforsecurity=False)
+        digest = short_md5(body) if len(body) <= _SHORT_BODY else md5(body, usedforsecurity=False)
         if digest.hexdigest() != expected:
             fault = "the MD5 sum of the body is wrong: it was damaged on its way"
 

@@ -7,9 +7,8 @@ the clock is corrected: `forget`).
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from carrier_sidecar.sqs.dates import amz_date
+from carrier_sidecar.sqs.digests import sha256
 from carrier_sidecar.sqs.protocol import CONTENT_TYPE, TARGET_PREFIX
 from carrier_sidecar.sqs.signing import Signer, canonical_path, canonical_query
 

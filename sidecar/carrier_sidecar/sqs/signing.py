@@ -6,7 +6,7 @@ Source: AWS General Reference, "Create a signed AWS API request".
 
 from __future__ import annotations
 
-from hashlib import sha256
+from carrier_sidecar.sqs.digests import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
