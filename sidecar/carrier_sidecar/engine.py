@@ -5,8 +5,9 @@ goes out through two small ports, `Queue` and `Destination`, declared here becau
 no clock, no environment: tests drive it in virtual time.
 
 Who knows what: `in_flight` holds the messages, `receiving` decides when to poll, `settling` makes batches, `heartbeat`
-says what to extend, `visibility` what becomes of a message that was not delivered, `gate` whether to go on at all. This
-module moves messages between them. The promises that they keep together:
+says what to extend, `visibility` what becomes of a message that was not delivered, `deleting` of one that was, `gate`
+whether to go on at all, `stopping` how it ends. This module moves messages between them. The promises that they keep
+together:
 
 - a message is deleted only after the handler accepted it, and stays in hand, extended, until its delete is confirmed;
 - a message in hand is not POSTed twice at a time; a newer receipt replaces the older;
@@ -22,6 +23,7 @@ from __future__ import annotations
 from carrier_sidecar import message as kinds
 from carrier_sidecar.backoff import SLOW, SOON
 from carrier_sidecar.breaker import PASSING, TRYING
+from carrier_sidecar.deleting import Deleting
 from carrier_sidecar.disposition import BAD_MESSAGE, DELIVERED, HIDE, LEAVE, REFUSED, Answer
 from carrier_sidecar.gate import BREAKER, DELETE_DENIED, DRAINING, OFFLINE, PAUSED, Gate
 from carrier_sidecar.heartbeat import HIDDEN_AT_MOST_S, NEVER, SHORTEST_S, Heartbeat
@@ -29,6 +31,7 @@ from carrier_sidecar.in_flight import ACCEPTED, POSTING, WAITING, InFlight
 from carrier_sidecar.receiving import Receiving
 from carrier_sidecar.retry import receives_of
 from carrier_sidecar.settling import Settling
+from carrier_sidecar.stopping import Stopping
 from carrier_sidecar.visibility import STALE, Visibility
 
 TYPE_CHECKING = False
@@ -73,20 +76,13 @@ if TYPE_CHECKING:
 
 # How long messages in hand are held when the handler goes away: a blip is not worth a receive count.
 HOLD_S = 5.0
-# How long a receive on the wire is awaited when everything else is done.
-LAST_RECEIVE_S = 2.0
-# How much longer than the shutdown timeout the last settles may take.
-LAST_SETTLES_S = 3.0
 # Deletes linger this long for company; nobody waits for them.
 LINGER_S = 0.005
 # A Retry-After ends a minute before SQS's limit of 12 hours from the receive.
 HIDE_MARGIN_S = 60
-# An entry that SQS calls invalid this often is let go.
-INVALID_AT_MOST = 5
 
 # Failures that somebody must end: calls are made seldom.
 _LASTING = (kinds.DENIED, kinds.NO_QUEUE, kinds.KMS)
-_NO_LONGER_OURS = (kinds.BAD_RECEIPT, kinds.NOT_IN_FLIGHT)
 
 
 class Engine:
@@ -130,12 +126,24 @@ class Engine:
         self.gate = gate or Gate()
         self.hand = InFlight()
         self.receiving = Receiving(receivers, batch, slots, max_bytes)
-        self.settling = Settling(queue, LINGER_S, draw, self._deleting_late)
+        self.settling = Settling(queue, LINGER_S, draw, self._late)
         self.heartbeat = Heartbeat()
         self.visibility = Visibility(self.hand, self.heartbeat, self.settling, metrics, note, draw)
+        self.deleting = Deleting(
+            self.hand,
+            self.settling,
+            self.visibility,
+            metrics,
+            note,
+            refused=self._deletes_refused,
+            looked_at=self._deletes_looked_at,
+        )
+        self.stopping = Stopping(
+            self.hand, self.receiving, quiet=self._is_quiet, out_of_time=self.cut, give_up=self._give_up_receive
+        )
         self.dead = dead
         if dead is not None:
-            dead.serve(self.hand, metrics, note, self._accept)
+            dead.serve(self.hand, metrics, note, self.deleting.accept)
         self.wall_offset_s = 0.0  # wall clock minus loop clock: for the queue lag alone
         self.on_gate: Callable[[], None] = _nothing
         self.on_quiet: Callable[[bool], None] = _ignore
@@ -154,13 +162,6 @@ class Engine:
         self._retry_at = NEVER  # when a receiver in backoff may poll again
         self._rate_at = NEVER  # when the rate limit allows the next receive
         self._hold_until = NEVER
-        self._quiet_at = NEVER  # when receives on the wire are given up
-        self._deadline = NEVER
-        self._last_at = NEVER
-        self._stopping = False
-        self._cut = False
-        self._unfinished = False
-        self._quiet = False  # on_quiet has been called for this drain or pause
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 
@@ -220,7 +221,7 @@ class Engine:
             visible_at = sent_at + poll.visibility_s
             # A long poll may take longer than messages stay hidden: then SQS began to count somewhere in between. Where
             # that is of no use to know, since they go back at once, or cannot be learnt, the latest time will do.
-            if visible_at <= now and (self._stopping or not self.heartbeat.allowed):
+            if visible_at <= now and (self.stopping.active or not self.heartbeat.allowed):
                 visible_at = now + poll.visibility_s
             wall_ms = (now + self.wall_offset_s) * 1000
             for message in messages:
@@ -240,18 +241,18 @@ class Engine:
                     metrics.duplicates += 1
                     self._note("delivered_before", self._about(message))
                     del hand.remembered[message.id]
-                    self._accept(message, now)
+                    self.deleting.accept(message, now)
                 elif visible_at <= now:
                     self.visibility.confirm(message, now)
             self.heartbeat.watch(messages[0])
-            if self._stopping:
+            if self.stopping.active:
                 self.visibility.give_back_waiting(now)
             elif self.gate.posts:
                 self._fill(now)
             elif self._hold_until == NEVER:
                 self._hold_until = now + HOLD_S
         self._poll(now)
-        self._settled_down(now)
+        self.stopping.look(now)
         self._arm()
 
     def _received_again(self, known: Message, message: Message, now: float) -> None:
@@ -278,7 +279,7 @@ class Engine:
         errors[error.kind] = errors.get(error.kind, 0) + 1
         self._note("receive_failed", {"kind": error.kind, "code": error.code, "error": error.detail})
         self._retry_at = min(self._retry_at, self.receiving.failed(poll, error, now, self._draw))
-        self._settled_down(now)
+        self.stopping.look(now)
         self._arm()
 
     # -- the handler ---------------------------------------------------------------------------------------------------
@@ -309,26 +310,20 @@ class Engine:
         metrics.handler_time.observe(seconds)
         if answer.verdict is DELIVERED:
             metrics.delivered += 1
-            self._accept(message, now)
+            self.deleting.accept(message, now)
         elif self.dead is not None and self._takes(self.dead, message, answer, now):
             self._count_failure(answer)
         else:
             self._failed(message, answer, now)
         if self._breaker is not None:
             self._judge_handler(self._breaker, message, answer, now)
-        if self._stopping:
-            self._settled_down(now)
+        if self.stopping.active:
+            self.stopping.look(now)
         else:
             self._fill(now)
             if self.receiving.idle:
                 self._poll(now)
         self._arm()
-
-    def _accept(self, message: Message, now: float) -> None:
-        self.hand.move(message, ACCEPTED)
-        self.settling.delete(message, now)
-        if message.group is not None:
-            self.hand.offer(message.group, now)
 
     def _failed(self, message: Message, answer: Answer, now: float) -> None:
         """Not delivered. Of a FIFO group, the later members in hand go back first."""
@@ -393,19 +388,19 @@ class Engine:
         """A send to the dead-letter queue ended."""
         if self.dead is not None:
             self.dead.sent(letter, error, now)
-        if self._cut:
+        if self.stopping.is_cut:
             self._cut_letters(now)
         self._fill(now)
         if self.receiving.idle:
             self._poll(now)
-        self._settled_down(now)
+        self.stopping.look(now)
         self._arm()
 
     def _cut_letters(self, now: float) -> None:
         """No more time for another try: these messages come back, and become dead letters later."""
         if self.dead is not None:
             for message in self.dead.not_on_wire():
-                self._unfinished = True
+                self.stopping.unfinished = True
                 self.visibility.failed(message, 0, now)
 
     # -- the breaker ---------------------------------------------------------------------------------------------------
@@ -499,8 +494,7 @@ class Engine:
         if errors is None:
             settling.succeeded(delete, now)
             if delete:
-                for message in messages:
-                    self._deleted(message, now)
+                self.deleting.deleted(messages, now)
             else:
                 for message in messages:
                     self.visibility.changed(message, sent_at, now)
@@ -511,7 +505,7 @@ class Engine:
         self._fill(now)
         if self.receiving.idle:
             self._poll(now)
-        self._settled_down(now)
+        self.stopping.look(now)
         self._arm()
 
     def _settle_errors(
@@ -527,9 +521,9 @@ class Engine:
         for message, error in zip(messages, errors, strict=True):
             if delete:
                 if error is None:
-                    self._deleted(message, now)
+                    self.deleting.deleted([message], now)
                 else:
-                    self._delete_failed(message, error, whole, now)
+                    self.deleting.failed(message, error, whole, now)
             elif error is None:
                 self.visibility.changed(message, sent_at, now)
             else:
@@ -548,120 +542,72 @@ class Engine:
             fields = {"action": action, "kind": kind, "code": first.code, "error": first.detail, "entries": len(alike)}
             self._note("settle_failed", fields)
 
-    def _deleted(self, message: Message, now: float) -> None:
+    def _late(self, message: Message, now: float) -> None:
+        self.deleting.late(message, now)
+
+    def _deletes_refused(self, error: QueueError, _now: float) -> None:
+        if self.gate.shut(DELETE_DENIED):
+            self._note("delete_denied", {"error": error.detail})
+            self.on_gate()
+
+    def _deletes_looked_at(self, now: float) -> None:
         if DELETE_DENIED in self.gate.reasons:
             self.open(DELETE_DENIED, now)
-        if not message.state:
-            return
-        if message.delete_receipt is not message.receipt:
-            # Received again meanwhile: an old receipt may not have deleted it.
-            self.settling.delete(message, now)
-            return
-        if message.lapsed or message.late:
-            self.hand.remember(message.id)
-        if message.group is None:
-            self.hand.remove(message)
-        else:
-            self.visibility.gone(message, now)
-
-    def _delete_failed(self, message: Message, error: QueueError, whole: bool, now: float) -> None:
-        if DELETE_DENIED in self.gate.reasons and error.kind in STALE:  # looked at, so no longer refused
-            self.open(DELETE_DENIED, now)
-        if not message.state:
-            return
-        if message.delete_receipt is not message.receipt:
-            self.settling.delete(message, now)
-        elif error.kind in _NO_LONGER_OURS or (error.kind == kinds.INVALID and message.attempts >= INVALID_AT_MOST):
-            self._note("delete_too_late", {**message.about(), "code": error.code})
-            self.hand.remember(message.id)
-            self.visibility.lost(message, now)
-        else:
-            if error.kind == kinds.DENIED and self.gate.shut(DELETE_DENIED):
-                self._note("delete_denied", {"error": error.detail})
-                self.on_gate()
-            if whole:
-                self.settling.delete(message, now)
-            else:
-                self.settling.again(message, now)
-
-    def _deleting_late(self, message: Message, now: float) -> None:
-        self.metrics.late_deletes += 1
-        self._note("late_delete", {**message.about(), "late_ms": int((now - message.visible_at) * 1000)})
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def drain(self, now: float, deadline: float) -> None:
         """Stop for good: give back what has not begun, let the handler finish until `deadline`; then `on_quiet`."""
-        if self.gate.shut(DRAINING):
-            self._deadline = deadline
+        first = self.gate.shut(DRAINING)
+        if first:
             self.on_gate()
+        self.stopping.begin(deadline if first else None)
         self._stop(now)
 
     def pause(self, now: float) -> None:
         """Stop receiving and finish what the handler has; `on_quiet` follows, `resume` goes on."""
         if self.gate.shut(PAUSED):
             self.on_gate()
+        self.stopping.begin()
         self._stop(now)
 
     def resume(self, now: float) -> None:
         """The end of a pause."""
         if self.gate.open(PAUSED):
-            self._stopping = DRAINING in self.gate.reasons
-            if not self._stopping:
-                self._quiet_at = NEVER
+            if DRAINING not in self.gate.reasons:
+                self.stopping.end()
             self._go_on(now)
 
     def cut(self, now: float) -> None:
         """No more time: connections to the handler are closed, their messages given back, each logged."""
-        if self._cut:
+        if self.stopping.is_cut:
             return
-        self._cut = True
-        self._deadline = NEVER
-        self._last_at = now + LAST_SETTLES_S
+        self.stopping.cut(now)
         for message in self.hand.in_state(POSTING):
             self.destination.abandon(message)
             self._note("cut_off", {**message.about(), "running_s": round(now - message.posted_at, 1)})
             self.metrics.cut_off += 1
-            self._unfinished = True
+            self.stopping.unfinished = True
             self.visibility.failed(message, 0, now)
         self._cut_letters(now)
-        self._settled_down(now)
+        self.stopping.look(now)
         self._arm()
 
     def _stop(self, now: float) -> None:
-        self._stopping = True
-        self._quiet = False
         self.visibility.give_back_waiting(now)
-        self._settled_down(now)
+        self.stopping.look(now)
         self._arm()
 
-    def _settled_down(self, now: float) -> None:
-        """While stopping: is nothing left? A receive on the wire is awaited for a little longer."""
-        if not self._stopping:
-            return
-        if self.hand.by_id:
-            self._quiet_at = NEVER
-        elif not self.receiving.on_wire:
-            self._end(not self._unfinished)
-        elif self._quiet_at == NEVER:
-            self._quiet_at = now + LAST_RECEIVE_S
+    def _give_up_receive(self, receiver: int, now: float) -> None:
+        self.queue.abandon(receiver)
+        poll = self.receiving.polls[receiver]
+        if self._rate is not None:
+            self._rate.settle(poll.count, 0, now)
+        self.receiving.ended(poll)
+        self.receiving.idle.append(poll)
 
-    def _end(self, finished: bool) -> None:
-        self._quiet_at = NEVER
-        self._last_at = NEVER
-        if not self._quiet:
-            self._quiet = True
-            self.on_quiet(finished)
-
-    def _give_up_receives(self, now: float) -> None:
-        for poll in self.receiving.polls:
-            if poll.count:
-                self.queue.abandon(poll.number)
-                if self._rate is not None:
-                    self._rate.settle(poll.count, 0, now)
-                self.receiving.ended(poll)
-                self.receiving.idle.append(poll)
-        self._settled_down(now)
+    def _is_quiet(self, finished: bool) -> None:
+        self.on_quiet(finished)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -685,15 +631,11 @@ class Engine:
             self._hold_until = NEVER
             if not self.gate.posts:
                 self.visibility.give_back_waiting(now)
-        if now >= self._deadline:
-            self.cut(now)
-        if now >= self._last_at:
-            self._end(False)
-        if self._stopping and now >= self._quiet_at:
-            self._give_up_receives(now)
+        if now >= self.stopping.wake_at:
+            self.stopping.tick(now)
         self._fill(now)
         self._poll(now)
-        self._settled_down(now)
+        self.stopping.look(now)
         self._arm()
 
     def _tick_limits(self, now: float) -> None:
@@ -733,8 +675,8 @@ class Engine:
             wake_at = self._hold_until
         if self._limited:
             wake_at = min(wake_at, self._limits_wake_at())
-        if self._stopping:
-            wake_at = min(wake_at, self._quiet_at, self._deadline, self._last_at)
+        if self.stopping.active:
+            wake_at = min(wake_at, self.stopping.wake_at)
         if wake_at < self._armed:
             self._armed = wake_at
             self._set_timer(wake_at)
