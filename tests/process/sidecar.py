@@ -17,7 +17,7 @@ from carrier_sidecar.notes import NOTES
 from tests.process.ports import HeldPort
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -28,17 +28,23 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class SidecarProcess:
     """Starts at once, with nothing of the test's own environment but the path. `lines`: its log so far.
 
-    `stdout`: where the log goes instead of a pipe that is read (then there are no `lines`).
+    `stdout`: where the log goes instead of a pipe that is read (then there are no `lines`). `program`: what Python runs.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, stdout: int | IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        stdout: int | IO[bytes] | None = None,
+        program: Sequence[str] = ("-m", "carrier_sidecar"),
+    ) -> None:
         self._held = HeldPort()
         self.probe_port = self._held.number
         self.lines: list[dict[str, Any]] = []
         self.other_output: list[str] = []
         environment = {
             "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": str(ROOT / "sidecar"),
+            "PYTHONPATH": f"{ROOT / 'sidecar'}:{ROOT}",
             "AWS_EC2_METADATA_DISABLED": "true",
             **KEYS,
             "CARRIER_PROBE_ADDRESS": f"127.0.0.1:{self.probe_port}",
@@ -46,7 +52,7 @@ class SidecarProcess:
             **environ,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "carrier_sidecar"],
+            [sys.executable, *program],
             env={name: value for name, value in environment.items() if value != "unset"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,

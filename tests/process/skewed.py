@@ -1,0 +1,23 @@
+"""The sidecar's command on a wall clock that a test can set: `python -m tests.process.skewed FILE` adds the seconds that
+FILE holds to it. The loop's own clock, which deadlines go by, stays what it is. This machine's clock is left alone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from carrier_sidecar.__main__ import main
+from carrier_sidecar.loop.selecting import SelectingLoop
+
+
+def skew(file: Path) -> None:
+    def wall(_loop: SelectingLoop) -> float:
+        return time.time() + float(file.read_text())
+
+    SelectingLoop.wall = wall  # type: ignore[method-assign]  # what this program is for
+
+
+if __name__ == "__main__":
+    skew(Path(sys.argv.pop(1)))
+    sys.exit(main([]))
