@@ -83,6 +83,7 @@ def inject(
     `namespace` is the request's: the object's own may be empty. `token` is used unless the pod has one; `completes` is
     given for templates, whose owner can't be read from the pod.
     """
+    pods.check_shape(pod)
     here = [binding for binding in bindings if binding.namespace == namespace]
     verdict = selection.select(selection.Facts(pod, here, native=cluster.native, completes=completes))
     skipped = list(verdict.skipped)
@@ -94,6 +95,18 @@ def inject(
     warnings = [it.message for it in skipped if it.skip.unexpected] + warnings
     injected = [it.binding for it in planned]
     return Injection(changed, patch.diff(dict(pod), changed), verdict, injected, skipped, warnings)
+
+
+def decide(
+    pod: Mapping[str, Any], namespace: str, bindings: Sequence[Binding | Unaccepted], cluster: ClusterFacts
+) -> tuple[tuple[Binding, ...], tuple[Skipped, ...]]:
+    """The first half of `inject` alone: which bindings the pod gets, and what is left out and why. BadPod."""
+    pods.check_shape(pod)
+    here = [binding for binding in bindings if binding.namespace == namespace]
+    verdict = selection.select(selection.Facts(pod, here, native=cluster.native))
+    skipped = list(verdict.skipped)
+    planned = _plan(pod, verdict.chosen, cluster, skipped)
+    return tuple(it.binding for it in planned), tuple(skipped)
 
 
 def offline_token(pod: Mapping[str, Any], bindings: Sequence[Binding | Unaccepted]) -> str:

@@ -1,0 +1,299 @@
+"""What the controller keeps of a pod: small, and shared where pods are alike. Pure.
+
+A `Shape` is all of a pod that selection and injection look at, without our own sidecars; pods of one template share one.
+A `Pod` is the rest: identity, owner, its sidecars and how they fare. 20,000 pods are a few megabytes of these; as they
+come from the API server they would be hundreds.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from carrier_operator import pods
+from carrier_operator.annotation import read_status
+from carrier_operator.inject import DEFAULT_GRACE_S, standing_token
+from carrier_operator.pods import BadPod, Json
+
+MESSAGE_LIMIT = 512  # characters kept of what a sidecar said when it ended
+FAILING_RESTARTS = 3  # restarts from which on a sidecar that is down, or has just ended, counts as failing
+_ANNOTATIONS = (pods.INJECT, pods.BINDING, pods.DRAIN_BARRIER, "kubernetes.io/config.mirror", "kubernetes.io/config.source")
+_NODE_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
+_HASH_LABEL = "pod-template-hash"
+
+
+class Owner:
+    """The controller of a pod as the pod names it. `group` is empty for the core group."""
+
+    __slots__ = ("group", "kind", "name", "uid")
+
+    def __init__(self, group: str, kind: str, name: str, uid: str) -> None:
+        self.group = group
+        self.kind = kind
+        self.name = name
+        self.uid = uid
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Owner) and self.uid == other.uid
+
+    def __hash__(self) -> int:
+        return hash(self.uid)
+
+
+class Shape:
+    """What decides about a pod. `document` has the form of a pod; `digest` tells shapes apart."""
+
+    __slots__ = ("digest", "document", "grace_s", "host_network", "labels", "named", "namespace")
+
+    def __init__(self, namespace: str, digest: str, document: Json, grace_s: int) -> None:
+        self.namespace = namespace
+        self.digest = digest
+        self.document = document
+        self.grace_s = grace_s
+        self.host_network = pods.host_network(document)
+        metadata = pods.mapping(document, "metadata")
+        self.labels = pods.texts(metadata, "labels")
+        annotations = pods.texts(metadata, "annotations")
+        self.named = pods.INJECT in annotations or pods.BINDING in annotations
+
+
+class Sidecar:
+    """One sidecar of ours in a pod. `probe_port` is None where it can't be reached from outside the pod."""
+
+    __slots__ = (
+        "binding",
+        "failing",
+        "generation",
+        "hash",
+        "message",
+        "probe_port",
+        "restarts",
+        "running",
+        "starts_suspended",
+        "token",
+    )
+
+    def __init__(self, binding: str) -> None:
+        self.binding = binding
+        self.generation: int | None = None
+        self.hash: str | None = None
+        self.probe_port: int | None = None
+        self.token: str | None = None
+        self.starts_suspended = False
+        self.running = False
+        self.restarts = 0
+        self.failing = False
+        self.message = ""
+
+
+class Pod:
+    """One pod that runs or will (`created`: Unix seconds)."""
+
+    __slots__ = ("created", "ip", "name", "namespace", "owner", "ready", "shape", "sidecars", "template_hash", "uid")
+
+    def __init__(
+        self,
+        namespace: str,
+        name: str,
+        uid: str,
+        created: float,
+        shape: Shape,
+        owner: Owner | None,
+        template_hash: str | None,
+        sidecars: tuple[Sidecar, ...],
+        ip: str | None,
+        *,
+        ready: bool,
+    ) -> None:
+        self.namespace = namespace
+        self.name = name
+        self.uid = uid
+        self.created = created
+        self.shape = shape
+        self.owner = owner
+        self.template_hash = template_hash
+        self.sidecars = sidecars
+        self.ip = ip
+        self.ready = ready
+
+    def sidecar_of(self, binding: str) -> Sidecar | None:
+        """Its sidecar of this binding."""
+        return next((it for it in self.sidecars if it.binding == binding), None)
+
+    @property
+    def workload(self) -> tuple[str, str] | None:
+        """Kind and name of what a person would restart. A ReplicaSet's Deployment is read off its name, as kubectl's
+        users know it; None for a bare pod.
+        """
+        if self.owner is None:
+            return None
+        suffix = f"-{self.template_hash}"
+        if self.owner.kind == "ReplicaSet" and self.template_hash and self.owner.name.endswith(suffix):
+            return "Deployment", self.owner.name[: -len(suffix)]
+        return self.owner.kind, self.owner.name
+
+
+class Shapes:
+    """Makes snapshots, each shape once as long as a pod has it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Shape, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def release(self, shape: Shape) -> None:
+        """A pod no longer has it."""
+        found, count = self._known[shape.digest]
+        if count == 1:
+            del self._known[shape.digest]
+        else:
+            self._known[shape.digest] = (found, count - 1)
+
+    def take(self, namespace: str, document: Json, grace_s: int) -> Shape:
+        """The shape of such a pod; to be released."""
+        digest = json.dumps([namespace, document, grace_s], sort_keys=True, separators=(",", ":"))
+        found, count = self._known.get(digest, (None, 0))
+        if found is None:
+            found = Shape(namespace, digest, document, grace_s)
+        self._known[digest] = (found, count + 1)
+        return found
+
+
+def snapshot(document: Mapping[str, Any], shapes: Shapes) -> Pod | None:
+    """A pod as the API server has it. None for one that has ended or is going, or is not shaped like a pod."""
+    try:
+        return _snapshot(document, shapes)
+    except BadPod:
+        return None
+
+
+def _snapshot(document: Mapping[str, Any], shapes: Shapes) -> Pod | None:
+    metadata, spec, status = (pods.mapping(document, key) for key in ("metadata", "spec", "status"))
+    if metadata.get("deletionTimestamp") is not None or status.get("phase") in ("Succeeded", "Failed"):
+        return None
+    namespace, name, uid = (str(metadata.get(key) or "") for key in ("namespace", "name", "uid"))
+    sidecars = _sidecars(document, status)
+    grace_s = pods.number(spec, "terminationGracePeriodSeconds", DEFAULT_GRACE_S)
+    labels = pods.texts(metadata, "labels")
+    ip = status.get("podIP")
+    return Pod(
+        namespace,
+        name,
+        uid,
+        unix_seconds(metadata.get("creationTimestamp")) or 0.0,
+        shapes.take(namespace, _shape(metadata, spec), grace_s),
+        _owner(metadata),
+        labels.get(_HASH_LABEL),
+        sidecars,
+        ip if isinstance(ip, str) and ip else None,
+        ready=any(it.get("type") == "Ready" and it.get("status") == "True" for it in pods.objects(status, "conditions")),
+    )
+
+
+def _shape(metadata: Json, spec: Json) -> Json:
+    """What selection and injection read, and nothing of ours."""
+    annotations = pods.texts(metadata, "annotations")
+    node = pods.mapping(spec, "nodeSelector")
+    return {
+        "metadata": {
+            "labels": dict(pods.texts(metadata, "labels")),
+            "annotations": {key: annotations[key] for key in _ANNOTATIONS if key in annotations},
+            "ownerReferences": [{"kind": it.get("kind")} for it in pods.objects(metadata, "ownerReferences")],
+        },
+        "spec": {
+            "hostNetwork": spec.get("hostNetwork") is True,
+            "os": {"name": pods.mapping(spec, "os").get("name")},
+            "nodeSelector": {key: node[key] for key in _NODE_LABELS if key in node},
+            "restartPolicy": spec.get("restartPolicy", "Always"),
+            "initContainers": _containers(spec, "initContainers"),
+            "containers": _containers(spec, "containers"),
+            "ephemeralContainers": [{"name": it.get("name")} for it in pods.objects(spec, "ephemeralContainers")],
+            "volumes": [{"name": it.get("name")} for it in pods.objects(spec, "volumes")],
+        },
+    }
+
+
+def _containers(spec: Json, key: str) -> list[Json]:
+    return [
+        {
+            "name": it.get("name"),
+            "ports": [
+                {"name": port.get("name"), "containerPort": port.get("containerPort")}
+                for port in pods.objects(it, "ports")
+            ],
+        }
+        for it in pods.objects(spec, key)
+        if not pods.is_ours(it)
+    ]
+
+
+def _owner(metadata: Json) -> Owner | None:
+    for it in pods.objects(metadata, "ownerReferences"):
+        if it.get("controller") is True:
+            group = str(it.get("apiVersion") or "").rpartition("/")[0]
+            return Owner(group, str(it.get("kind")), str(it.get("name")), str(it.get("uid")))
+    return None
+
+
+def _sidecars(document: Mapping[str, Any], status: Json) -> tuple[Sidecar, ...]:
+    ours = pods.our_containers(document)
+    if not ours:
+        return ()
+    said = read_status(document)
+    token = standing_token(document)
+    host_network = pods.host_network(document)
+    states = {
+        it.get("name"): it
+        for key in ("initContainerStatuses", "containerStatuses")
+        for it in pods.objects(status, key)
+    }
+    out = []
+    for name, container in ours.items():
+        sidecar = Sidecar(name[len(pods.CONTAINER_PREFIX) :])
+        entry = said.of(sidecar.binding)
+        if entry is not None:
+            sidecar.generation, sidecar.hash = entry.generation, entry.hash
+        sidecar.token = token
+        sidecar.probe_port = None if host_network else _port(pods.env_value(container, "CARRIER_PROBE_ADDRESS"))
+        sidecar.starts_suspended = pods.env_value(container, "CARRIER_SUSPENDED") == "true"
+        _fate(sidecar, states.get(name) or {})
+        out.append(sidecar)
+    return tuple(out)
+
+
+def _fate(sidecar: Sidecar, state: Json) -> None:
+    """How the container fares, from its status."""
+    now, last = pods.mapping(state, "state"), pods.mapping(state, "lastState")
+    sidecar.restarts = pods.number(state, "restartCount", 0)
+    sidecar.running = "running" in now
+    waiting = pods.mapping(now, "waiting").get("reason")
+    ended = pods.mapping(now, "terminated") or pods.mapping(last, "terminated")
+    down = waiting == "CrashLoopBackOff" or "terminated" in now or state.get("ready") is False
+    sidecar.failing = waiting == "CrashLoopBackOff" or (down and sidecar.restarts >= FAILING_RESTARTS)
+    if waiting in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"):
+        sidecar.failing = True
+        sidecar.message = str(pods.mapping(now, "waiting").get("message") or waiting)[:MESSAGE_LIMIT]
+    elif sidecar.failing and ended:
+        text = str(ended.get("message") or ended.get("reason") or "").strip()
+        sidecar.message = f"exit code {ended.get('exitCode')}: {text[-MESSAGE_LIMIT:]}"
+
+
+def _port(address: str | None) -> int | None:
+    """The port of `:9464`, None for an address on loopback."""
+    host, _, digits = (address or "").rpartition(":")
+    if host or not (digits.isascii() and digits.isdigit()) or not 0 < int(digits) < 65536:
+        return None
+    return int(digits)
+
+
+def unix_seconds(text: object) -> float | None:
+    """An RFC 3339 time of the API server as Unix seconds; None when it is none."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
