@@ -209,10 +209,9 @@ class Engine:
         poll = receiving.polls[receiver]
         if self._rate is not None:
             self._rate.settle(poll.count, len(messages), now)
-        receiving.ended(poll)
-        receiving.idle.append(poll)
-        poll.failures = 0
-        poll.attempt_id = ""
+        receiving.answered(poll, bool(messages), sent_at, now, self._draw)
+        if poll.retry_at > now:
+            self._retry_at = min(self._retry_at, poll.retry_at)
         if messages:
             metrics = self.metrics
             metrics.received += len(messages)

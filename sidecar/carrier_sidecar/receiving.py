@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 FAST_S = 0.5
 # Weight of the newest handler time in the moving average: about the last 16 answers count.
 WEIGHT = 1 / 16
+# An empty answer to a long poll that comes sooner than this came without waiting, which costs a call each time.
+QUICK_S = 0.5
+# So many of them in a row are taken for chance.
+QUICK_AT_MOST = 3
 # What a message is taken to weigh before any was seen: small enough not to hold back small queues.
 FIRST_SIZE_GUESS = 16 * 1024
 
@@ -37,7 +41,7 @@ _BACKOFF = {
 class Poll:
     """One receiver (a concurrent long poll). `count` is what its call on the wire asked for, 0 when there is none."""
 
-    __slots__ = ("attempt_id", "count", "failures", "number", "reserved_bytes", "retry_at", "visibility_s")
+    __slots__ = ("attempt_id", "count", "failures", "number", "quick", "reserved_bytes", "retry_at", "visibility_s")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -47,6 +51,7 @@ class Poll:
         self.retry_at = 0.0
         self.attempt_id = ""
         self.visibility_s = 0
+        self.quick = 0  # empty answers in a row that came without waiting
 
 
 class Receiving:
@@ -124,6 +129,21 @@ class Receiving:
         self.reserved_bytes -= poll.reserved_bytes
         poll.count = 0
         poll.reserved_bytes = 0
+
+    def answered(self, poll: Poll, found: bool, sent_at: float, now: float, draw: Callable[[], float]) -> None:
+        """The call was answered: the receiver may go on at once, unless SQS answers without waiting again and again."""
+        self.ended(poll)
+        poll.failures = 0
+        poll.attempt_id = ""
+        if found or now - sent_at > QUICK_S:
+            poll.quick = 0
+        else:
+            poll.quick += 1
+        poll.retry_at = now
+        if poll.quick <= QUICK_AT_MOST:
+            self.idle.append(poll)
+        else:
+            poll.retry_at += SOON.delay(poll.quick - QUICK_AT_MOST, draw)
 
     def saw(self, size: int) -> None:
         """A message of that many bytes arrived: the guess grows at once and shrinks slowly."""

@@ -193,6 +193,33 @@ def test_while_sqs_is_down_calls_are_few_and_they_resume_within_a_second() -> No
     assert len(rig.receives) == 2
 
 
+def test_a_server_that_does_not_wait_is_not_asked_without_pause() -> None:
+    rig = Rig()
+    calls = 0
+    for _ in range(6000):
+        rig.advance(0.01)
+        while rig.receives:
+            rig.deliver()
+            calls += 1
+    assert 60 <= calls <= 200
+    rig.advance(1.0)
+    rig.deliver("a")
+    rig.answer("a")
+    assert rig.receives
+
+
+def test_a_few_empty_answers_hold_nothing_up() -> None:
+    rig = Rig()
+    for _ in range(3):
+        rig.deliver()
+        assert rig.receives
+    rig.advance(20.0)
+    rig.deliver()
+    for _ in range(3):
+        rig.deliver()
+        assert rig.receives
+
+
 def test_one_receivers_backoff_does_not_hold_up_the_others() -> None:
     rig = Rig(receivers=2, slots=10, batch=5)
     rig.fail_receive(UNAVAILABLE)
