@@ -29,8 +29,8 @@ TIERS = {
     "integration": ["tests/integration"],
     "e2e": ["e2e"],
 }
-# Scenarios measure time; beside other tests they would measure those. Every worker would have a cluster of its own.
-WORKERS = {"test": "2", "scenario": "0", "integration": "0", "e2e": "0"}
+# Scenarios wait most of their time. With clusters every worker would have one of its own.
+WORKERS = {"test": "2", "scenario": "4", "integration": "0", "e2e": "0"}
 NO_TESTS_COLLECTED = 5
 
 

@@ -28,7 +28,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class SidecarProcess:
     """Starts at once, with nothing of the test's own environment but the path. `lines`: its log so far.
 
-    `stdout`: where the log goes instead of a pipe that is read (then there are no `lines`). `program`: what Python runs.
+    `stdout`: where the log goes instead of a pipe that is read (then there are no `lines`). `program`: what Python
+    runs.
     """
 
     def __init__(

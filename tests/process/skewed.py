@@ -1,5 +1,5 @@
-"""The sidecar's command on a wall clock that a test can set: `python -m tests.process.skewed FILE` adds the seconds that
-FILE holds to it. The loop's own clock, which deadlines go by, stays what it is. This machine's clock is left alone."""
+"""The sidecar's command on a wall clock that a test can set: `python -m tests.process.skewed FILE` adds the seconds in
+FILE to it. The loop's own clock, which deadlines go by, stays what it is. This machine's clock is left alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from carrier_sidecar.loop.selecting import SelectingLoop
 
 
 def skew(file: Path) -> None:
-    def wall(_loop: SelectingLoop) -> float:
+    def wall(self: SelectingLoop) -> float:
         return time.time() + float(file.read_text())
 
     SelectingLoop.wall = wall  # type: ignore[method-assign]  # what this program is for

@@ -15,7 +15,7 @@ from tests.simulation.memory_sqs_server import MemorySqsServer
 from tests.simulation.sqs_fault import SqsFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from carrier_sidecar.http1.requests import Request
     from carrier_sidecar.http1.server import Responder
@@ -170,11 +170,17 @@ class World:
         }
 
     def start(
-        self, *, wait: bool = True, stdout: Any = None, program: Sequence[str] = ("-m", "carrier_sidecar"), **more: str
+        self,
+        *,
+        wait: bool = True,
+        stdout: Any = None,
+        program: Sequence[str] = ("-m", "carrier_sidecar"),
+        environ: Mapping[str, str] | None = None,
+        **more: str,
     ) -> SidecarProcess:
         """A sidecar, receiving once this returns (`wait`). "unset" as a value removes a variable."""
         polls = self.count("ReceiveMessage")
-        sidecar = SidecarProcess(self.environ(**more), stdout=stdout, program=program)
+        sidecar = SidecarProcess(self.environ(**more, **(environ or {})), stdout=stdout, program=program)
         self.sidecars.append(sidecar)
         if wait:
             wait_until(lambda: self.count("ReceiveMessage") > polls or not sidecar.alive, 20, sidecar.log)

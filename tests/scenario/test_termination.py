@@ -118,10 +118,10 @@ def test_sigkill_loses_nothing(world: World, ends: Ends) -> None:
     ends(account, duplicates=sum(account.duplicates.values()))
 
 
-def stopped(world: World, keys: list[str], sidecar_slots: str = "10", **more: str) -> None:
+def stopped(world: World, keys: list[str]) -> None:
     """A sidecar that is stopped while the handler works on these, for longer than they stay hidden."""
     world.handler.script = lambda post: Reply(delay_s=1)
-    sidecar = world.start(CARRIER_MAX_IN_FLIGHT=sidecar_slots, **more)
+    sidecar = world.start()
     world.send_bodies(keys)
     wait_until(lambda: len(world.handler.running) == len(keys), 10, sidecar.log)
     sidecar.signal(signal.SIGSTOP)
