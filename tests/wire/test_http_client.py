@@ -161,6 +161,34 @@ def test_an_answer_before_the_whole_body_was_read(
         assert pool.open == 0
 
 
+@pytest.mark.parametrize("secured", [False, True])
+def test_an_answer_that_came_before_a_reset_counts(
+    loop: SelectingLoop, certificates: Certificates, secured: bool
+) -> None:
+    """The loop looks only when both have arrived, and finds first that it can't go on writing."""
+    cut = threading.Event()
+
+    def serve(sock: socket.socket) -> None:
+        read_request(sock)
+        sock.sendall(OK)
+        sock.recv(1000)
+        sock.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno\n")
+        reset(sock)
+        cut.set()
+
+    tls = TLS("localhost", ca_file=certificates.ca) if secured else None
+    with serving(serve, certificates.server_context() if secured else None) as port:
+        pool = Pool(loop, Origin("127.0.0.1", port, tls))
+        assert ask(loop, pool).response is not None
+        outcome = Outcome(loop)
+        pool.request(request(b"x" * 20_000_000), outcome, ENOUGH_S)
+        assert cut.wait(5)
+        loop.run()
+        assert outcome.response is not None, outcome.failure
+        assert (outcome.response.status, outcome.response.body) == (413, b"no\n")
+        assert pool.open == 0
+
+
 def test_a_server_that_reads_nothing(loop: SelectingLoop) -> None:
     done = threading.Event()
 
