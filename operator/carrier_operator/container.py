@@ -107,7 +107,7 @@ def _env(binding: Binding, place: render.Place, facts: PodFacts) -> list[Json]:
     env: dict[str, Json] = {
         # Kubernetes expands $(NAME) and makes $ of $$ in values; ours mean what they say.
         name: {"name": name, "value": value.replace("$", "$$")}
-        for name, value in render.environment(binding.spec, place).items()
+        for name, value in render.binding_environment(binding, place).items()
     }
     for entry in facts.identity.env:
         env[entry["name"]] = entry
@@ -234,6 +234,11 @@ def _entry(standing: Json, wanted: Json) -> Json:
 
 def rendered_hash(binding: Binding, cluster: ClusterFacts) -> str:
     """16 hexadecimal digits of what the binding renders to, apart from tokens and all that a pod adds."""
+    key = ("hash", cluster.image, cluster.image_pull_policy)
+    return binding.derived(key, lambda: _rendered_hash(binding, cluster))
+
+
+def _rendered_hash(binding: Binding, cluster: ClusterFacts) -> str:
     webhook, check = binding.spec.webhook, binding.spec.webhook.health_check
     place = render.Place(
         webhook_port=webhook.port if isinstance(webhook.port, int) else 0,

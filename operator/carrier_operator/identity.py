@@ -43,8 +43,9 @@ def identity_of(containers: Sequence[Json], preferred_port: int | None) -> Ident
     env: list[Json] = []
     mounts: dict[str, Json] = {}
     disagreeing = []
+    variables = [(container, _last_entries(container)) for container in ordered]
     for name in VARIABLES:
-        found = [(container, entry) for container in ordered for entry in _entries(container, name)]
+        found = [(container, entries[name]) for container, entries in variables if name in entries]
         if not found:
             continue
         container, entry = found[0]
@@ -62,8 +63,9 @@ def _has_port(container: Json, port: int | None) -> bool:
     return port is not None and any(entry.get("containerPort") == port for entry in pods.objects(container, "ports"))
 
 
-def _entries(container: Json, name: str) -> list[Json]:
-    return [entry for entry in pods.objects(container, "env") if entry.get("name") == name][-1:]
+def _last_entries(container: Json) -> dict[str, Json]:
+    """Variables by name; of several of one name the last counts, as in Kubernetes."""
+    return {entry["name"]: entry for entry in pods.objects(container, "env") if isinstance(entry.get("name"), str)}
 
 
 def _meaning(entry: Json) -> dict[str, Any]:

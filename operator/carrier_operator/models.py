@@ -9,7 +9,8 @@ Not here: what the fields mean for the sidecar's environment (render.py) and wha
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, WithJsonSchema
 
@@ -594,10 +595,14 @@ class BindingSpec(Shape):
     )
 
 
+Value = TypeVar("Value")
+_MOST_DERIVED = 64
+
+
 class Binding:
     """An accepted binding: its identity and its validated spec."""
 
-    __slots__ = ("deleting", "generation", "name", "namespace", "spec")
+    __slots__ = ("_derived", "deleting", "generation", "name", "namespace", "spec")
 
     def __init__(
         self, name: str, namespace: str, spec: BindingSpec, *, generation: int = 0, deleting: bool = False
@@ -607,6 +612,16 @@ class Binding:
         self.spec = spec
         self.generation = generation
         self.deleting = deleting
+        self._derived: dict[tuple[object, ...], Any] = {}
+
+    def derived(self, key: tuple[object, ...], make: Callable[[], Value]) -> Value:
+        """What `make` gives, kept: bindings never change, and the webhook asks for the same things for every pod."""
+        if key not in self._derived:
+            if len(self._derived) >= _MOST_DERIVED:
+                self._derived.clear()
+            self._derived[key] = make()
+        found: Value = self._derived[key]
+        return found
 
     def __repr__(self) -> str:
         return f"Binding({self.namespace}/{self.name} generation {self.generation})"

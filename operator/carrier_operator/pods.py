@@ -38,8 +38,11 @@ def objects(parent: Mapping[str, Any] | None, key: str) -> list[Json]:
     value = parent.get(key) if parent else None
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+    if not isinstance(value, list):
         raise BadPod(f"{key} is not a list of objects")
+    for item in value:
+        if not isinstance(item, dict):
+            raise BadPod(f"{key} is not a list of objects")
     return value
 
 
@@ -60,6 +63,28 @@ def number(parent: Mapping[str, Any], key: str, default: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadPod(f"{key} is not a whole number")
     return value
+
+
+_KEYED = ("env", "name"), ("volumeMounts", "mountPath")
+
+
+def check_shape(pod: Mapping[str, Any]) -> None:
+    """BadPod unless names are texts and lists are lists wherever the rest of this package relies on it."""
+    spec = mapping(pod, "spec")
+    for container in (*all_containers(pod), *objects(spec, "ephemeralContainers")):
+        _named_by(container, "name", "containers")
+        for key, name in _KEYED:
+            for entry in objects(container, key):
+                _named_by(entry, name, key)
+        for entry in objects(container, "ports"):
+            number(entry, "containerPort", 0)
+    for volume in objects(spec, "volumes"):
+        _named_by(volume, "name", "volumes")
+
+
+def _named_by(item: Json, key: str, where: str) -> None:
+    if not isinstance(item.get(key), str):
+        raise BadPod(f"{where}: {key} is no text")
 
 
 def container_name(binding: str) -> str:

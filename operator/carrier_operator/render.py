@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from carrier_sidecar import settings_table, settings_values
 
-from .models import BindingSpec, Webhook
+from .models import Binding, BindingSpec, Webhook
 
 DEFAULT_PORT = 9000
 _DEFAULTS = {row.name: row for row in settings_table.ROWS}
@@ -42,6 +42,10 @@ class Place:
         self.probe_address = probe_address
         self.token = token
         self.peers = peers
+
+    def key(self) -> tuple[object, ...]:
+        """All of it, but of the token only whether there is one."""
+        return (bool(self.token), self.webhook_port, self.health_port, self.probe_address, self.peers)
 
 
 Value = str | int | float | bool | None
@@ -289,3 +293,12 @@ def _is_default(variable: str, text: str) -> bool:
         return settings_values.parse_value(row, text) == settings_values.parse_value(row, row.default)
     except ValueError:
         return False
+
+
+def binding_environment(binding: Binding, place: Place) -> dict[str, str]:
+    """`environment` of a binding, rendered once for all pods that differ in nothing but the token."""
+    rendered = binding.derived(("environment", *place.key()), lambda: environment(binding.spec, place))
+    return {**rendered, _TOKEN: place.token} if _TOKEN in rendered else rendered
+
+
+_TOKEN = "CARRIER_DRAIN_TOKEN"

@@ -14,7 +14,8 @@ from .pods import Json
 
 
 def uninject(pod: Mapping[str, Any]) -> Json:
-    """`pod` without our containers, hooks, volume and annotation; equal to `pod` when there are none."""
+    """`pod` without our containers, hooks, volume and annotation; equal to `pod` when there are none. BadPod as inject."""
+    pods.check_shape(pod)
     ours = pods.our_containers(pod)
     made = annotation.read_status(pod).made
     tokens = {token for it in ours.values() if (token := pods.env_value(it, "CARRIER_DRAIN_TOKEN"))}

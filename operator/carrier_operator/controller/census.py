@@ -16,7 +16,8 @@ from carrier_operator.selection import Skipped
 
 from .snapshots import Pod, Shape, Shapes
 
-Key = tuple[str, str]  # namespace and name of a binding
+Key = tuple[str, str]  # namespace and name of a binding, or namespace and WORKLOADS
+WORKLOADS = ""  # in the place of a binding's name: workloads of the namespace are to be told what was left out
 LabelPair = tuple[str, str]
 
 
@@ -35,6 +36,10 @@ class Group:
         """Every binding that this decision is about."""
         return {*self.chosen, *(it.binding for it in self.skipped if it.binding is not None)}
 
+    def unexpected(self) -> list[Skipped]:
+        """What was left out against the expectation of the pods' owner."""
+        return [it for it in self.skipped if it.skip.unexpected]
+
 
 class Namespace:
     """Bindings and pods of one namespace, indexed by what they can have to do with each other."""
@@ -47,8 +52,8 @@ class Namespace:
         self.groups_of: dict[str, dict[str, Group]] = {}  # binding → digest → groups decided about
         self.carriers: dict[str, dict[str, Pod]] = {}  # binding → pods that carry its sidecar
         self._by_pair: dict[LabelPair, set[str]] = {}  # a pair of matchLabels → bindings that need it
-        self._without_pair: set[str] = set()  # bindings with other selectors, and unaccepted ones
-        self._unselective: set[str] = set()
+        self._without_pair: set[str] = set()  # bindings with other selectors
+        self._named_groups: set[str] = set()  # groups whose pods carry an annotation of ours
         self._groups_by_pair: dict[LabelPair, set[str]] = {}
 
     def empty(self) -> bool:
@@ -58,7 +63,7 @@ class Namespace:
     # -- bindings ----------------------------------------------------------------------------------------------------
 
     def put_binding(self, binding: Binding | Unaccepted, facts: ClusterFacts) -> set[str]:
-        """A binding is new or changed; the bindings whose pods may have changed."""
+        """A binding is new or changed; the bindings whose pods may have changed, itself among them."""
         touched = self._touched_groups(binding.name)
         self._unindex(binding.name)
         self.bindings[binding.name] = binding
@@ -77,9 +82,7 @@ class Namespace:
         pair = _pair_of(binding)
         if pair is not None:
             self._by_pair.setdefault(pair, set()).add(binding.name)
-        elif isinstance(binding, Binding) and binding.spec.selector is None:
-            self._unselective.add(binding.name)
-        else:
+        elif isinstance(binding, Binding) and binding.spec.selector is not None:
             self._without_pair.add(binding.name)
 
     def _unindex(self, name: str) -> None:
@@ -89,7 +92,6 @@ class Namespace:
             self._by_pair[pair].discard(name)
             if not self._by_pair[pair]:
                 del self._by_pair[pair]
-        self._unselective.discard(name)
         self._without_pair.discard(name)
 
     def _touched_groups(self, name: str) -> set[str]:
@@ -101,9 +103,9 @@ class Namespace:
         pair = _pair_of(binding)
         if pair is not None:
             touched |= self._groups_by_pair.get(pair, set())
-        elif name in self._without_pair and isinstance(binding, Binding):
+        elif name in self._without_pair:
             return set(self.groups)
-        return touched | {digest for digest, group in self.groups.items() if group.shape.named}
+        return touched | self._named_groups
 
     def _candidates(self, shape: Shape) -> list[Binding | Unaccepted]:
         """The bindings without which the decision about a shape is the same as with all."""
@@ -118,39 +120,47 @@ class Namespace:
 
     def put_pod(self, pod: Pod, facts: ClusterFacts) -> set[str]:
         """A pod is new or changed; the bindings that it concerns or did."""
-        touched = self.drop_pod(pod.name, facts)
+        old = self.pods.get(pod.name)
+        stays = old is not None and old.shape.digest == pod.shape.digest
+        touched = set() if old is None else self._leave(old, keep_group=stays)
         self.pods[pod.name] = pod
-        group = self.groups.get(pod.shape.digest)
-        if group is None:
-            group = self.groups[pod.shape.digest] = Group(pod.shape)
-            for pair in pod.shape.labels.items():
-                self._groups_by_pair.setdefault(pair, set()).add(pod.shape.digest)
-            self._decide({pod.shape.digest}, facts)
+        group = self.groups.get(pod.shape.digest) or self._new_group(pod.shape, facts)
         group.pods[pod.name] = pod
         for sidecar in pod.sidecars:
             self.carriers.setdefault(sidecar.binding, {})[pod.name] = pod
-        return touched | group.bindings() | {it.binding for it in pod.sidecars}
+        return touched | _concerned(group, pod)
 
-    def drop_pod(self, name: str, facts: ClusterFacts) -> set[str]:
+    def drop_pod(self, name: str) -> set[str]:
         """A pod is gone; the bindings that it concerned."""
         pod = self.pods.pop(name, None)
-        if pod is None:
-            return set()
+        return set() if pod is None else self._leave(pod, keep_group=False)
+
+    def _new_group(self, shape: Shape, facts: ClusterFacts) -> Group:
+        group = self.groups[shape.digest] = Group(shape)
+        for pair in shape.labels.items():
+            self._groups_by_pair.setdefault(pair, set()).add(shape.digest)
+        if shape.named:
+            self._named_groups.add(shape.digest)
+        self._decide({shape.digest}, facts)
+        return group
+
+    def _leave(self, pod: Pod, *, keep_group: bool) -> set[str]:
         group = self.groups[pod.shape.digest]
-        touched = group.bindings() | {it.binding for it in pod.sidecars}
-        group.pods.pop(name, None)
+        touched = _concerned(group, pod)
+        del group.pods[pod.name]
         for sidecar in pod.sidecars:
             there = self.carriers.get(sidecar.binding, {})
-            there.pop(name, None)
+            there.pop(pod.name, None)
             if not there:
                 self.carriers.pop(sidecar.binding, None)
-        if not group.pods:
+        if not group.pods and not keep_group:
             self._forget(group)
         return touched
 
     def _forget(self, group: Group) -> None:
         digest = group.shape.digest
         del self.groups[digest]
+        self._named_groups.discard(digest)
         for binding in group.bindings():
             self.groups_of.get(binding, {}).pop(digest, None)
         for pair in group.shape.labels.items():
@@ -178,7 +188,16 @@ class Namespace:
             for name in after - before:
                 self.groups_of.setdefault(name, {})[digest] = group
             touched |= before | after
+            if group.unexpected():
+                touched.add(WORKLOADS)
         return touched
+
+
+def _concerned(group: Group, pod: Pod) -> set[str]:
+    found = group.bindings() | {it.binding for it in pod.sidecars}
+    if group.unexpected():
+        found.add(WORKLOADS)
+    return found
 
 
 def _pair_of(binding: Binding | Unaccepted) -> LabelPair | None:
@@ -195,7 +214,6 @@ class Census:
         self.facts = facts
         self.shapes = Shapes()
         self.namespaces: dict[str, Namespace] = {}
-        self._pods = 0
 
     @property
     def pods(self) -> int:
@@ -227,7 +245,7 @@ class Census:
         old = there.pods.get(name) if there is not None else None
         if there is None or old is None:
             return set()
-        touched = there.drop_pod(name, self.facts)
+        touched = there.drop_pod(name)
         self.shapes.release(old.shape)
         self._tidy(namespace)
         return self._keys(namespace, touched)

@@ -42,81 +42,123 @@ def _reason(of: str, status: str, code: str, meaning: str, remedy: str = "") -> 
 _LOOK_AT_INJECTED = "See the condition Injected."
 
 # Ready
-MESSAGES_FLOW = _reason(READY, TRUE, "MessagesFlow", "Every matched pod carries the sidecar, and nothing else is amiss.")
+MESSAGES_FLOW = _reason(
+    READY, TRUE, "MessagesFlow", "Every matched pod carries the sidecar, and nothing else is amiss."
+)
 NOTHING_TO_DO = _reason(
     READY, TRUE, "NoPods", "The binding is in order; at present no pod matches it.", _LOOK_AT_INJECTED
 )
 NOT_ACCEPTED = _reason(
-    READY, FALSE, "NotAccepted", "The binding can't be used; new pods get no sidecar by it.", "See the condition Accepted."
+    READY,
+    FALSE,
+    "NotAccepted",
+    "The binding can't be used; new pods get no sidecar by it.",
+    "See the condition Accepted.",
 )
 SUSPENDED = _reason(
-    READY, FALSE, "Suspended", "spec.suspend is true: sidecars receive nothing. The message says how many have answered.",
+    READY,
+    FALSE,
+    "Suspended",
+    "spec.suspend is true: sidecars receive nothing. The message says how many have answered.",
     "Set spec.suspend to false.",
-)  # fmt: skip
+)
 RESUMING = _reason(
-    READY, FALSE, "Resuming", "spec.suspend is false again, and not every running sidecar has been told yet.",
+    READY,
+    FALSE,
+    "Resuming",
+    "spec.suspend is false again, and not every running sidecar has been told yet.",
     "Sidecars that can't be reached (see the message) go on when their pods are replaced.",
-)  # fmt: skip
+)
 QUEUE_TROUBLE = _reason(
-    READY, FALSE, "QueueTrouble", "The queue was looked at and is not as the binding needs it.",
+    READY,
+    FALSE,
+    "QueueTrouble",
+    "The queue was looked at and is not as the binding needs it.",
     "See the condition QueueVerified.",
-)  # fmt: skip
+)
 PODS_WITHOUT = _reason(
     READY, FALSE, "PodsWithoutSidecar", "Some matched pods run without the sidecar.", _LOOK_AT_INJECTED
 )
 SIDECARS_FAIL = _reason(
-    READY, FALSE, "SidecarsFailing", "Sidecars keep restarting. The message has what the last one said when it ended.",
+    READY,
+    FALSE,
+    "SidecarsFailing",
+    "Sidecars keep restarting. The message has what the last one said when it ended.",
     "Read the log of one: `kubectl logs <pod> -c carrier-<binding> --previous`. Exit code 2: settings; 3: queue or "
     "permission; 137: memory.",
-)  # fmt: skip
+)
 
 # Accepted
 VALID = _reason(ACCEPTED, TRUE, "Accepted", "The binding is valid and allowed here.")
 INVALID = _reason(
-    ACCEPTED, FALSE, "Invalid", "The binding breaks a rule of its schema (it was made before the rule).",
+    ACCEPTED,
+    FALSE,
+    "Invalid",
+    "The binding breaks a rule of its schema (it was made before the rule).",
     "Change what the message names.",
-)  # fmt: skip
+)
 NOT_ALLOWED = _reason(
-    ACCEPTED, FALSE, "NotAllowed", "The binding is valid, but the cluster's administrator does not allow what it asks for.",
+    ACCEPTED,
+    FALSE,
+    "NotAllowed",
+    "The binding is valid, but the cluster's administrator does not allow what it asks for.",
     "Ask for it, or leave it out; the chart's values under `policy` say what bindings may do.",
-)  # fmt: skip
+)
 
 # QueueVerified
 NOT_CHECKED = _reason(
-    QUEUE, UNKNOWN, "NotChecked", "The controller does not look at queues (the default) or not at this one.",
+    QUEUE,
+    UNKNOWN,
+    "NotChecked",
+    "The controller does not look at queues (the default) or not at this one.",
     "An administrator can allow it by the chart's value `controller.queueChecks`. `carrier-sidecar check` looks with "
     "the pod's own rights.",
-)  # fmt: skip
+)
 VERIFIED = _reason(QUEUE, TRUE, "Verified", "The queue is there and fits the binding.")
 NO_DEAD_LETTER_QUEUE = _reason(
-    QUEUE, TRUE, "NoDeadLetterQueue", "The queue has no dead-letter queue: a message that always fails comes back until it "
-    "expires.",
+    QUEUE,
+    TRUE,
+    "NoDeadLetterQueue",
+    "The queue has no dead-letter queue: a message that always fails comes back until it expires.",
     "Give the queue a RedrivePolicy, or the binding a deadLetter.queue.",
-)  # fmt: skip
+)
 FEW_RECEIVES = _reason(
-    QUEUE, TRUE, "MaxReceiveCountLow", "The queue moves messages to its dead-letter queue after fewer than 3 receives. "
+    QUEUE,
+    TRUE,
+    "MaxReceiveCountLow",
+    "The queue moves messages to its dead-letter queue after fewer than 3 receives. "
     "Messages that are given back (drain, an offline handler) count as received.",
     "Raise maxReceiveCount of the RedrivePolicy to 3 or more.",
-)  # fmt: skip
+)
 SHORT_VISIBILITY = _reason(
-    QUEUE, TRUE, "VisibilityTimeoutShort", "The queue's visibility timeout is below 10 s; the sidecar raises it to that.",
+    QUEUE,
+    TRUE,
+    "VisibilityTimeoutShort",
+    "The queue's visibility timeout is below 10 s; the sidecar raises it to that.",
     "Raise the queue's VisibilityTimeout.",
-)  # fmt: skip
+)
 FIFO_MISMATCH = _reason(
-    QUEUE, FALSE, "FifoMismatch", "A FIFO queue's dead letters can only go to a FIFO queue, a standard queue's only to a "
-    "standard one.",
+    QUEUE,
+    FALSE,
+    "FifoMismatch",
+    "A FIFO queue's dead letters can only go to a FIFO queue, a standard queue's only to a standard one.",
     "Change deadLetter.queue.",
-)  # fmt: skip
+)
 QUEUE_NOT_FOUND = _reason(
-    QUEUE, FALSE, "QueueNotFound", "SQS knows no such queue, or does not say so to those without access.",
+    QUEUE,
+    FALSE,
+    "QueueNotFound",
+    "SQS knows no such queue, or does not say so to those without access.",
     "Compare name, region and account; check that the controller's identity may call GetQueueUrl and "
     "GetQueueAttributes.",
-)  # fmt: skip
+)
 QUEUE_ACCESS_DENIED = _reason(
-    QUEUE, UNKNOWN, "AccessDenied", "The controller's identity may not read the queue's attributes. This says nothing "
-    "about the sidecar's.",
+    QUEUE,
+    UNKNOWN,
+    "AccessDenied",
+    "The controller's identity may not read the queue's attributes. This says nothing about the sidecar's.",
     "Allow sqs:GetQueueUrl and sqs:GetQueueAttributes to the controller, or take the queue out of its list.",
-)  # fmt: skip
+)
 QUEUE_UNREACHABLE = _reason(
     QUEUE, UNKNOWN, "Unreachable", "No usable answer came from the endpoint.", "Check the controller's way out."
 )
@@ -127,85 +169,124 @@ ENDPOINT_REFUSED = _reason(
 # Injected
 ALL_INJECTED = _reason(INJECTED, TRUE, "AllInjected", "Every matched pod carries the sidecar.")
 STALE = _reason(
-    INJECTED, TRUE, "PodsStale", "Every matched pod carries the sidecar, some as the binding was before its last change.",
+    INJECTED,
+    TRUE,
+    "PodsStale",
+    "Every matched pod carries the sidecar, some as the binding was before its last change.",
     "Restart the workloads that the message names, or set spec.rollout to OnChange.",
-)  # fmt: skip
+)
 PREDATE = _reason(
-    INJECTED, FALSE, "PodsPredateBinding", "Pods were created before the binding (Helm installs unknown kinds last), so "
-    "they run without the sidecar.",
+    INJECTED,
+    FALSE,
+    "PodsPredateBinding",
+    "Pods were created before the binding (Helm installs unknown kinds last), so they run without the sidecar.",
     "Run the command in the message, or set spec.rollout to Missing.",
-)  # fmt: skip
+)
 MISSED = _reason(
-    INJECTED, FALSE, "PodsMissed", "Pods were created while the binding stood, and yet without the sidecar: no injector "
+    INJECTED,
+    FALSE,
+    "PodsMissed",
+    "Pods were created while the binding stood, and yet without the sidecar: no injector "
     "answered in time, or their namespace is left out by label.",
     "Run `carrierctl check`; look at the injector's log and metrics. Then run the command in the message, or set "
     "spec.rollout to Missing.",
-)  # fmt: skip
+)
 NO_MATCH = _reason(
-    INJECTED, UNKNOWN, "SelectorMatchesNothing", "No running pod of the namespace matches the selector.",
+    INJECTED,
+    UNKNOWN,
+    "SelectorMatchesNothing",
+    "No running pod of the namespace matches the selector.",
     "Compare the labels: `kubectl get pods --show-labels`. A workload scaled to zero looks the same.",
-)  # fmt: skip
+)
 NOBODY_ASKS = _reason(
-    INJECTED, UNKNOWN, "NoPodAsks", "The binding has no selector, and no running pod names it by annotation.",
+    INJECTED,
+    UNKNOWN,
+    "NoPodAsks",
+    "The binding has no selector, and no running pod names it by annotation.",
     "Annotate the pod template: `carrier.dev/binding: <name>`.",
-)  # fmt: skip
-CANT_INJECT = _reason(
-    INJECTED, UNKNOWN, "NotAccepted", "The binding is not accepted.", "See the condition Accepted."
-)  # fmt: skip
+)
+CANT_INJECT = _reason(INJECTED, UNKNOWN, "NotAccepted", "The binding is not accepted.", "See the condition Accepted.")
 
 # Advice: a sentence in a condition's message that begins with the word.
 OVERLAP = _reason(
-    ADVICE, "", "OverlappingBindings", "Pods get sidecars of several bindings. That is allowed, and seldom meant.",
+    ADVICE,
+    "",
+    "OverlappingBindings",
+    "Pods get sidecars of several bindings. That is allowed, and seldom meant.",
     "Narrow one of the selectors, or annotate the pods with the bindings that they are to have.",
-)  # fmt: skip
+)
 GRACE = _reason(
-    ADVICE, "", "GracePeriodShort", "The pods' terminationGracePeriodSeconds is less than shutdownTimeout + 5 s: messages "
-    "may be cut when a pod ends.",
+    ADVICE,
+    "",
+    "GracePeriodShort",
+    "The pods' terminationGracePeriodSeconds is less than shutdownTimeout + 5 s: messages may be cut when a pod ends.",
     "Raise terminationGracePeriodSeconds of the pods or lower sidecar.shutdownTimeout.",
-)  # fmt: skip
+)
 LEFT_OUT = _reason(
-    ADVICE, "", "PodsLeftOut", "Pods that the binding's selector or name matches can't have its sidecar; the reasons are "
+    ADVICE,
+    "",
+    "PodsLeftOut",
+    "Pods that the binding's selector or name matches can't have its sidecar; the reasons are "
     "those of the selection page.",
     "See the reason there; `carrierctl why POD` explains one pod.",
-)  # fmt: skip
+)
 NOT_TOLD = _reason(
-    ADVICE, "", "SidecarsNotTold", "Running sidecars could not be told to suspend or resume: no answer at the pod's "
+    ADVICE,
+    "",
+    "SidecarsNotTold",
+    "Running sidecars could not be told to suspend or resume: no answer at the pod's "
     "address, or pods on the host's network, whose sidecars listen on loopback only.",
     "Allow the controller to reach the pods' probe port (a strict-mTLS mesh must exclude it), or restart the pods.",
-)  # fmt: skip
+)
 ROLLOUT_UNDER_WAY = _reason(
     ADVICE, "", "RolloutUnderWay", "A workload was restarted and is not yet available again; the next one waits for it."
 )
 ROLLOUT_STOPPED = _reason(
-    ADVICE, "", "RolloutStopped", "A workload that was restarted did not become available; no other is touched.",
+    ADVICE,
+    "",
+    "RolloutStopped",
+    "A workload that was restarted did not become available; no other is touched.",
     "Mend the workload (`kubectl rollout status`); the rollout then goes on by itself.",
-)  # fmt: skip
+)
 ROLLOUT_IN_VAIN = _reason(
-    ADVICE, "", "RolloutInVain", "A workload was restarted once for this generation and pod template, and its new pods "
+    ADVICE,
+    "",
+    "RolloutInVain",
+    "A workload was restarted once for this generation and pod template, and its new pods "
     "miss the sidecar again. It is not restarted a second time.",
     "Run `carrierctl check` and `carrierctl why`.",
-)  # fmt: skip
+)
 ROLLOUT_LEFT = _reason(
-    ADVICE, "", "RolloutLeft", "Pods that no restart of a workload would replace: bare pods, Jobs, paused Deployments, "
+    ADVICE,
+    "",
+    "RolloutLeft",
+    "Pods that no restart of a workload would replace: bare pods, Jobs, paused Deployments, "
     "update strategy OnDelete, kinds that Carrier does not know. They are reported only.",
     "Replace the pods yourself.",
-)  # fmt: skip
+)
 ROLLOUT_NOT_ALLOWED = _reason(
-    ADVICE, "", "RolloutNotAllowed", "spec.rollout asks for restarts, and the controller may not restart workloads here.",
+    ADVICE,
+    "",
+    "RolloutNotAllowed",
+    "spec.rollout asks for restarts, and the controller may not restart workloads here.",
     "Set the chart's value `controller.rollout.enabled`.",
-)  # fmt: skip
+)
 
 # Events
 SIDECAR_LEFT_OUT = _reason(
-    EVENT, "", "SidecarLeftOut", "On the workload: its pods get no sidecar although somebody asked for one. Once per pod "
-    "template and reason.",
+    EVENT,
+    "",
+    "SidecarLeftOut",
+    "On the workload: its pods get no sidecar although somebody asked for one. Once per pod template and reason.",
     "The message names the reason; the selection page explains it.",
-)  # fmt: skip
+)
 SIDECARS_REMAIN = _reason(
-    EVENT, "", "SidecarsRemain", "The binding was deleted. Running pods keep their sidecars and go on delivering until "
-    "they are replaced.",
+    EVENT,
+    "",
+    "SidecarsRemain",
+    "The binding was deleted. Running pods keep their sidecars and go on delivering until they are replaced.",
     "Restart the workloads.",
-)  # fmt: skip
+)
 RESTARTED = _reason(EVENT, "", "Restarted", "On the workload: restarted because spec.rollout of a binding asks for it.")
 
 
@@ -224,7 +305,7 @@ def troubleshooting_page() -> str:
         "",
         "# Troubleshooting",
         "",
-        "`kubectl describe cb NAME` shows a binding's conditions and events. Each reason is explained here; why one pod "
+        "`kubectl describe cb NAME` shows a binding's conditions and events. Each reason is explained here; why one "
         "gets a sidecar or none is said by `carrierctl why POD` ([selection.md](selection.md)). `carrierctl status` "
         "shows all bindings at once, `carrierctl check` looks at the installation.",
     ]

@@ -1,8 +1,8 @@
 """What the controller keeps of a pod: small, and shared where pods are alike. Pure.
 
-A `Shape` is all of a pod that selection and injection look at, without our own sidecars; pods of one template share one.
-A `Pod` is the rest: identity, owner, its sidecars and how they fare. 20,000 pods are a few megabytes of these; as they
-come from the API server they would be hundreds.
+A `Shape` is all of a pod that selection and injection look at, without our own sidecars; pods of one template share
+one. A `Pod` is the rest: identity, owner, its sidecars and how they fare. 20,000 pods are a few megabytes of these; as
+they come from the API server they would be hundreds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from carrier_operator.pods import BadPod, Json
 
 MESSAGE_LIMIT = 512  # characters kept of what a sidecar said when it ended
 FAILING_RESTARTS = 3  # restarts from which on a sidecar that is down, or has just ended, counts as failing
-_ANNOTATIONS = (pods.INJECT, pods.BINDING, pods.DRAIN_BARRIER, "kubernetes.io/config.mirror", "kubernetes.io/config.source")
+_ANNOTATIONS = (
+    pods.INJECT,
+    pods.BINDING,
+    pods.DRAIN_BARRIER,
+    "kubernetes.io/config.mirror",
+    "kubernetes.io/config.source",
+)
 _NODE_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
 _HASH_LABEL = "pod-template-hash"
 
@@ -189,7 +195,9 @@ def _snapshot(document: Mapping[str, Any], shapes: Shapes) -> Pod | None:
         labels.get(_HASH_LABEL),
         sidecars,
         ip if isinstance(ip, str) and ip else None,
-        ready=any(it.get("type") == "Ready" and it.get("status") == "True" for it in pods.objects(status, "conditions")),
+        ready=any(
+            it.get("type") == "Ready" and it.get("status") == "True" for it in pods.objects(status, "conditions")
+        ),
     )
 
 
@@ -246,9 +254,7 @@ def _sidecars(document: Mapping[str, Any], status: Json) -> tuple[Sidecar, ...]:
     token = standing_token(document)
     host_network = pods.host_network(document)
     states = {
-        it.get("name"): it
-        for key in ("initContainerStatuses", "containerStatuses")
-        for it in pods.objects(status, key)
+        it.get("name"): it for key in ("initContainerStatuses", "containerStatuses") for it in pods.objects(status, key)
     }
     out = []
     for name, container in ours.items():

@@ -70,7 +70,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 _EXIT_CODES = (
-    "Exit codes: 0 done (why: the pod gets a sidecar); 1 left out (why: it gets none; inject --strict: with a warning); "
+    "Exit codes: 0 done (why: the pod gets a sidecar); 1 left out (why: it gets none; inject --strict: a warning); "
     "2 usage or input that can't be used; 3 the cluster can't be asked."
 )
 

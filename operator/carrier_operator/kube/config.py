@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -65,6 +63,8 @@ def in_cluster(environ: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Cl
 
 def from_kubeconfig(path: Path, context: str | None = None) -> ClusterConfig:
     """A kubeconfig's context (the current one unless given): tokens and client certificates, no exec plugins."""
+    import yaml  # within a pod it would be memory for nothing
+
     try:
         document = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:

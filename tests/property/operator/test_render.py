@@ -99,7 +99,7 @@ def test_the_sidecar_reads_back_what_the_binding_says(document: dict[str, Any]) 
 @given(SPECS)
 def test_what_is_the_default_is_not_written(document: dict[str, Any]) -> None:
     environ = render.environment(BindingSpec.model_validate(document), render.Place())
-    defaults = settings.parse({"CARRIER_SQS_ENDPOINT": "http://x", "CARRIER_SQS_QUEUE_NAME": "x"})
+    defaults = settings.parse({"CARRIER_SQS_ENDPOINT": "http://x", "CARRIER_SQS_QUEUE_NAME": "x" * 80})
     read = settings.parse(environ)
     for row in settings_table.ROWS:
         if row.name in environ:
