@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import signal
+import socket
+import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from tests.process.handler import OK, Post, Reply
 from tests.process.sidecar import TOKEN, wait_until
 from tests.process.world import World
 from tests.simulation.sqs_faults import ALWAYS, Fault
+from tests.wire.tls_peer import Certificates, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -230,3 +233,41 @@ def test_a_file_that_cannot_be_read_ends_the_start(make_world: Callable[..., Wor
     problems = " ".join(line["error"] for line in sidecar.notes("setting_error"))
     assert "CARRIER_WEBHOOK_BEARER_TOKEN_FILE='/nowhere/token' cannot be used: No such file or directory" in problems
     assert "CARRIER_WEBHOOK_CA_FILE='/nowhere/ca.pem'" in problems
+
+
+def test_the_handler_is_verified_and_shown_a_certificate(make_world: Callable[..., World], tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    context = certificates.server_context()
+    context.load_verify_locations(certificates.ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    shown: list[Any] = []
+
+    def serve(stream: socket.socket) -> None:
+        assert isinstance(stream, ssl.SSLSocket)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = stream.recv(65536)
+            if not piece:
+                return
+            data += piece
+        shown.append(stream.getpeercert())
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    world = make_world()
+    with serving(serve, context) as port:
+        endpoint: Any = {"CARRIER_WEBHOOK_ENDPOINT": f"https://localhost:{port}/"}
+        world.start(**endpoint, CARRIER_WEBHOOK_CA_FILE=certificates.ca, CARRIER_WEBHOOK_CERT_FILE=certificates.cert)
+        world.send()
+        world.wait_until_empty()
+        assert shown[-1]["subject"] == ((("commonName", "localhost"),),)
+        # Without either of the two nothing gets through.
+        before = len(shown)
+        world.sidecars[0].close()
+        only: Any
+        for only in ({"CARRIER_WEBHOOK_CA_FILE": certificates.ca}, {"CARRIER_WEBHOOK_CERT_FILE": certificates.cert}):
+            sidecar = world.start(wait=False, **endpoint, **only)
+            world.send()
+            time.sleep(0.5)
+            assert world.messages
+            assert len(shown) == before
+            sidecar.close()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from carrier_sidecar.disposition import DELIVERED, HIDE, LEAVE, Answer
 from carrier_sidecar.engine import Engine
-from carrier_sidecar.gate import DELETE_DENIED, OFFLINE
-from carrier_sidecar.in_flight import ACCEPTED, HELD, POSTING, WAITING
+from carrier_sidecar.gate import BREAKER, DELETE_DENIED, OFFLINE
+from carrier_sidecar.in_flight import ACCEPTED, DEAD, HELD, POSTING, WAITING
 from carrier_sidecar.message import (
     BAD_RECEIPT,
     DENIED,
@@ -62,8 +63,18 @@ class World:
     """Holds the clock; runs what happens in order of time; checks each effect."""
 
     def __init__(
-        self, *, fifo: bool, receivers: int, batch: int, slots: int, visibility_s: int, max_bytes: int, seed: int
+        self,
+        *,
+        fifo: bool,
+        receivers: int,
+        batch: int,
+        slots: int,
+        visibility_s: int,
+        max_bytes: int,
+        seed: int,
+        **options: Any,
     ) -> None:
+        """`options` are the engine's."""
         self.now = 5000.0
         self.fifo = fifo
         self.random = Random(seed)
@@ -107,6 +118,7 @@ class World:
             slots=slots,
             max_bytes=max_bytes,
             fifo=fifo,
+            **options,
         )
         self.engine.on_quiet = self.quiet.append
         self.engine.set_visibility(visibility_s)
@@ -182,7 +194,7 @@ class World:
     def receive(self, receiver: int, count: int, visibility_s: int, attempt_id: str) -> None:
         assert receiver not in self.polls, "a receiver has one call on the wire"
         assert 1 <= count <= self.batch
-        assert self.engine.gate.receives
+        assert self.engine.gate.receives or (self.engine.gate.only(BREAKER) and count == 1)
         hand = self.engine.hand
         assert hand.waiting + hand.posting + self.engine.receiving.reserved <= self.slots + self.batch
         if self.fifo:
@@ -275,7 +287,7 @@ class World:
             assert 0 <= wanted[message.id] <= 43200
             if message.state == ACCEPTED:
                 assert wanted[message.id] > 0, "a delivered message is not given back"
-            if message.group is not None and message.state not in (WAITING, POSTING, ACCEPTED, HELD):
+            if message.group is not None and message.state not in (WAITING, POSTING, ACCEPTED, HELD, DEAD):
                 self._check_head_after_followers(message)
         receipts = [message.change_receipt for message in batch]
         self._settle(
@@ -411,7 +423,11 @@ class World:
     def _check_hidden(self, message: Message) -> None:
         """A message in hand is extended before others see it, as long as SQS does what it is asked to."""
         stored = self.by_name[message.id]
-        if stored.visible_at > self.now or stored.deleted or message.state not in (WAITING, POSTING, ACCEPTED, HELD):
+        if (
+            stored.visible_at > self.now
+            or stored.deleted
+            or message.state not in (WAITING, POSTING, ACCEPTED, HELD, DEAD)
+        ):
             return
         excused = (
             stored.explained
@@ -442,7 +458,7 @@ class HandlerPort:
     def post(self, message: Message) -> None:
         world = self._world
         stored = world.by_name[message.id]
-        assert world.engine.gate.posts
+        assert world.engine.gate.posts or world.engine.gate.only(BREAKER)
         assert message.id not in world.posts, "POSTed twice at the same time"
         assert message.body, "its body is gone"
         if message.id in world.accepted:
@@ -457,6 +473,7 @@ class HandlerPort:
         took_s = {"slow": 3.0 * world.visibility_s, "refuses": 0.001}.get(mode, 0.02) * (0.5 + world.random.random())
         answers = {
             "fails": Answer(LEAVE, 500, "status 500"),
+            "rejects": Answer(LEAVE, 422, "status 422"),
             "refuses": Answer(LEAVE, 0, "refused"),
             "retry later": Answer(HIDE, 503, "status 503", world.random.choice((0.0, 2.0, 60.0))),
         }
