@@ -306,8 +306,8 @@ def troubleshooting_page() -> str:
         "# Troubleshooting",
         "",
         "`kubectl describe cb NAME` shows a binding's conditions and events. Each reason is explained here; why one "
-        "gets a sidecar or none is said by `carrierctl why POD` ([selection.md](selection.md)). `carrierctl status` "
-        "shows all bindings at once, `carrierctl check` looks at the installation.",
+        "pod gets a sidecar or none, `carrierctl why POD` says ([selection.md](selection.md)). `carrierctl status` has "
+        "all bindings at once, `carrierctl check` looks at the installation.",
     ]
     for of, title in titles.items():
         lines += ["", f"## {title}", ""]

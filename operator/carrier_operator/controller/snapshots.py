@@ -14,6 +14,7 @@ from typing import Any
 
 from carrier_operator import pods
 from carrier_operator.annotation import read_status
+from carrier_operator.container import MASK_VOLUME
 from carrier_operator.inject import DEFAULT_GRACE_S, standing_token
 from carrier_operator.pods import BadPod, Json
 
@@ -219,9 +220,15 @@ def _shape(metadata: Json, spec: Json) -> Json:
             "initContainers": _containers(spec, "initContainers"),
             "containers": _containers(spec, "containers"),
             "ephemeralContainers": [{"name": it.get("name")} for it in pods.objects(spec, "ephemeralContainers")],
-            "volumes": [{"name": it.get("name")} for it in pods.objects(spec, "volumes")],
+            "volumes": [{"name": it.get("name")} for it in pods.objects(spec, "volumes") if _of_template(it)],
         },
     }
+
+
+def _of_template(volume: Json) -> bool:
+    """Not ours, and not the API token's, whose name is another in every pod."""
+    name = str(volume.get("name"))
+    return name != MASK_VOLUME and not name.startswith("kube-api-access-")
 
 
 def _containers(spec: Json, key: str) -> list[Json]:

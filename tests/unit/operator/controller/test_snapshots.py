@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from carrier_operator.controller.snapshots import Shapes, snapshot, unix_seconds
+from tests.unit.operator.controller.live import TOKEN, at, fare, live_pod
+from tests.unit.operator.pods_for_tests import binding
+
+ORDERS = binding(selector={"app": "worker"})
+
+
+def test_pods_of_one_template_share_a_shape_with_or_without_the_sidecar() -> None:
+    shapes = Shapes()
+    first = snapshot(live_pod("a", volumes=[{"name": "kube-api-access-x7x7x"}]), shapes)
+    second = snapshot(live_pod("b", injected_by=ORDERS, volumes=[{"name": "kube-api-access-abcde"}]), shapes)
+    other = snapshot(live_pod("c", labels={"app": "other"}), shapes)
+    assert first is not None
+    assert second is not None
+    assert other is not None
+    assert first.shape is second.shape
+    assert first.shape is not other.shape
+
+
+def test_shapes_go_with_their_last_pod() -> None:
+    shapes = Shapes()
+    first, second = snapshot(live_pod("a"), shapes), snapshot(live_pod("b"), shapes)
+    assert first is not None
+    assert second is not None
+    shapes.release(first.shape)
+    assert len(shapes) == 1
+    shapes.release(second.shape)
+    assert len(shapes) == 0
+
+
+def test_ended_and_going_pods_are_not_counted() -> None:
+    going = live_pod()
+    going["metadata"]["deletionTimestamp"] = at(1)
+    for document in (going, live_pod(status={"phase": "Succeeded"}), live_pod(status={"phase": "Failed"})):
+        assert snapshot(document, Shapes()) is None
+
+
+def test_what_is_no_pod_is_passed_over() -> None:
+    assert snapshot({"metadata": {"name": "x"}, "spec": {"containers": 5}}, Shapes()) is None
+
+
+def test_the_sidecar_is_read_from_the_container_and_its_annotation() -> None:
+    pod = snapshot(live_pod(injected_by=ORDERS, status=fare()), Shapes())
+    assert pod is not None
+    (sidecar,) = pod.sidecars
+    assert (sidecar.binding, sidecar.generation, sidecar.probe_port, sidecar.token) == ("orders", 1, 9464, TOKEN)
+    assert sidecar.running
+    assert not sidecar.failing
+    assert not sidecar.starts_suspended
+
+
+def test_a_sidecar_on_the_hosts_network_has_no_port_to_reach() -> None:
+    orders = binding(selector={"app": "worker"}, sidecar={"allowHostNetwork": True})
+    pod = snapshot(live_pod(injected_by=orders, hostNetwork=True), Shapes())
+    assert pod is not None
+    assert [it.probe_port for it in pod.sidecars] == [None]
+
+
+def test_what_a_failing_sidecar_said_is_kept() -> None:
+    status = fare(4, message="CARRIER_X is not allowed", waiting="CrashLoopBackOff")
+    pod = snapshot(live_pod(injected_by=ORDERS, status=status), Shapes())
+    assert pod is not None
+    assert pod.sidecars[0].failing
+    assert pod.sidecars[0].message == "exit code 2: CARRIER_X is not allowed"
+
+
+def test_a_sidecar_that_restarted_once_and_runs_is_not_failing() -> None:
+    pod = snapshot(live_pod(injected_by=ORDERS, status=fare(1, message="x")), Shapes())
+    assert pod is not None
+    assert not pod.sidecars[0].failing
+
+
+def test_an_image_that_cant_be_pulled_is_a_failing_sidecar() -> None:
+    pod = snapshot(live_pod(injected_by=ORDERS, status=fare(waiting="ImagePullBackOff")), Shapes())
+    assert pod is not None
+    assert pod.sidecars[0].failing
+
+
+def test_the_workload_is_what_a_person_would_restart() -> None:
+    shapes = Shapes()
+    expected = {
+        "ReplicaSet": ("Deployment", "worker"),
+        "StatefulSet": ("StatefulSet", "worker-abc12"),
+        None: None,
+    }
+    for owner, workload in expected.items():
+        pod = snapshot(live_pod(owner=owner), shapes)
+        assert pod is not None
+        assert pod.workload == workload
+
+
+def test_times_of_the_api_server() -> None:
+    assert unix_seconds("1970-01-01T00:16:40Z") == 1000
+    assert unix_seconds("yesterday") is None
+    assert unix_seconds(None) is None
