@@ -86,6 +86,7 @@ class Check:
         self._done = done
         self._settings: Settings
         self._queue: SqsQueue
+        self._dead_letter_arn = ""
 
     def _add(self, name: str, status: str, text: str, remedy: str = "") -> None:
         self.findings.append(Finding(name, status, text, remedy))
@@ -156,6 +157,7 @@ class Check:
         """What of the queue's own settings goes badly with ours."""
         self.grants.queue_arn = found.arn or self.grants.queue_arn
         self.grants.kms_key = found.kms_key
+        self._dead_letter_arn = found.dead_letter_arn or ""
         text = f"visibility timeout {format_duration(found.visibility_timeout_s)}"
         if found.visible is not None:
             text += f", about {found.visible} messages waiting"
@@ -186,7 +188,30 @@ class Check:
         if self.grants.kms_key:
             text += ", and kms:Decrypt on the queue's key"
         self._add("receive", SKIP, text)
-        self._check_handler()
+        if self._settings.sends_dead_letters:
+            self._check_dead_letters()
+        else:
+            self._check_handler()
+
+    def _check_dead_letters(self) -> None:
+        from carrier_sidecar.sqs.dead_letters import SqsDeadLetterQueue
+
+        target = self._settings.dead_letter_queue or self._dead_letter_arn
+        if not target:
+            remedy = "set CARRIER_DEAD_LETTER_QUEUE or a redrive policy: until then such messages are left to come back"
+            self._add("dead letters", FAIL, "there is no queue to send them to", remedy)
+            self._check_handler()
+            return
+
+        def found(error: QueueError | None) -> None:
+            if error is None:
+                text = f"they go to {target}; sending cannot be tried: sqs:SendMessage must be granted there"
+                self._add("dead letters", OK, text)
+            else:
+                self._add("dead letters", FAIL, f"{target}: {error.detail}", _mend(error))
+            self._check_handler()
+
+        SqsDeadLetterQueue(self._queue, target).find(found)
 
     def _judge_permission(
         self, name: str, action: str, status: str, remedy: str, outcome: dict[str, object] | QueueError

@@ -5,8 +5,10 @@ What is off is not even imported. Wiring: who uses these objects, and how, is th
 
 from __future__ import annotations
 
+from carrier_sidecar.handler_tls import handler_tls
 from carrier_sidecar.retry import retry_policy
 from carrier_sidecar.trace import tracing
+from carrier_sidecar.url import parse_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,6 +98,18 @@ class Options:
             self._note(name, fields)
 
 
+def _tls_problems(settings: Settings) -> list[str]:
+    """Files that can be read, and are of no use nevertheless."""
+    tls = handler_tls(settings, parse_url(settings.webhook_endpoint))
+    if tls is None or not (tls.ca_file or tls.client_cert):
+        return []
+    try:
+        tls.check()
+    except OSError as error:
+        return [f"TLS towards the handler cannot be set up: {error}"]
+    return []
+
+
 def open_files(settings: Settings, note: Note) -> tuple[FileAuthorization | None, list[str]]:
     """The authorization for the handler, where that comes from a file; a sentence for each file that is of no use."""
     names = ("ca_file", "cert_file", "key_file", "password_file", "bearer_token_file")
@@ -103,7 +117,7 @@ def open_files(settings: Settings, note: Note) -> tuple[FileAuthorization | None
         return None, []
     from carrier_sidecar.authorization import file_authorization, unreadable_files
 
-    problems = unreadable_files(settings)
+    problems = unreadable_files(settings) or _tls_problems(settings)
     authorization = None
     try:
         authorization = file_authorization(

@@ -254,3 +254,20 @@ def test_wrong_arguments_give_the_usage(arguments: tuple[str, ...]) -> None:
     written: list[str] = []
     assert check.main(arguments, {}, written.append) == 2
     assert written == [check.USAGE + "\n"]
+
+
+def test_where_dead_letters_go_is_looked_at_when_they_are_on(server: Server) -> None:
+    _, found, _ = server.check(CARRIER_DEAD_LETTERS="true")
+    assert found["dead letters"][0] == "ok"
+    assert "arn:aws:sqs:eu-west-1:123456789012:dead" in found["dead letters"][1]
+    del server.attributes["RedrivePolicy"]
+    code, found, _ = server.check(CARRIER_DEAD_LETTERS="true")
+    assert code == 1
+    assert "CARRIER_DEAD_LETTER_QUEUE" in found["dead letters"][1]
+    server.answers["GetQueueUrl"] = NO_QUEUE
+    code, found, _ = server.check(
+        CARRIER_SQS_QUEUE_NAME="", CARRIER_SQS_QUEUE_URL=server.url + "/1/orders", CARRIER_DEAD_LETTER_QUEUE="missing"
+    )
+    assert code == 1
+    assert found["dead letters"][0] == "fail"
+    assert "missing" in found["dead letters"][1]

@@ -100,6 +100,7 @@ class TestRetry:
         rig.answer("a", FAILED)
         rig.advance(0.1)
         assert rig.settles == []
+        assert "retry_later" not in rig.noted
 
 
 class TestDeadLetters:
