@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from . import models
+from . import model_types, models
 from .schema import structural_schema
 from .status import BindingStatus
 
@@ -40,7 +40,7 @@ def custom_resource_definition() -> dict[str, Any]:
                     "name": {
                         "type": "string",
                         "maxLength": models.NAME_MAX_LENGTH,
-                        "pattern": models.NAME_PATTERN,
+                        "pattern": model_types.NAME_PATTERN,
                     }
                 },
             },

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from .models import NAME_MAX_LENGTH, NAME_PATTERN, Binding, BindingSpec
+from .model_types import NAME_PATTERN
+from .models import NAME_MAX_LENGTH, Binding, BindingSpec
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PROTECTED_ENV = ("AWS_", "LD_", "PYTHON")

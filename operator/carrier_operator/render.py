@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from carrier_sidecar import settings_table, settings_values
 
-from .models import Binding, BindingSpec, Webhook
+from .model_webhook import Webhook
+from .models import Binding, BindingSpec
 
 DEFAULT_PORT = 9000
 _DEFAULTS = {row.name: row for row in settings_table.ROWS}

@@ -14,7 +14,9 @@ from .pods import Json
 
 
 def uninject(pod: Mapping[str, Any]) -> Json:
-    """`pod` without our containers, hooks, volume and annotation; equal to `pod` when there are none. BadPod as inject."""
+    """`pod` without our containers, hooks, volume and annotation; equal to `pod` when there are none. BadPod as
+    inject.
+    """
     pods.check_shape(pod)
     ours = pods.our_containers(pod)
     made = annotation.read_status(pod).made

@@ -54,8 +54,8 @@ class ServingCertificate:
 
 
 def _expiry(trial: ssl.SSLContext, certificate: bytes) -> float:
-    """Unix seconds at which the leaf expires, read by shaking hands with ourselves in memory. SSLError when it has expired
-    or does not work. (A library that reads certificates would be a sixth of the process's memory.)
+    """Unix seconds at which the leaf expires, read by shaking hands with ourselves in memory. SSLError when it has
+    expired or does not work. (A library that reads certificates would be a sixth of the process's memory.)
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
