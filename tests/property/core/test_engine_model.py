@@ -1,4 +1,7 @@
-"""The engine against a model of SQS, a handler and a network with faults, in virtual time."""
+"""The engine against a model of SQS, a handler and a network with faults, in virtual time.
+
+MODEL_EXAMPLES and MODEL_STEPS in the environment make it longer: 4000 and 40 take some minutes.
+"""
 
 from __future__ import annotations
 
