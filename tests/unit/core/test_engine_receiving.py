@@ -201,7 +201,8 @@ def test_a_server_that_does_not_wait_is_not_asked_without_pause() -> None:
         while rig.receives:
             rig.deliver()
             calls += 1
-    assert 60 <= calls <= 200
+            assert calls <= 200
+    assert calls >= 60
     rig.advance(1.0)
     rig.deliver("a")
     rig.answer("a")
