@@ -66,7 +66,8 @@ _OTHERS = (
         "They concern calls to AWS. Calls to the handler use no proxy.",
         (
             (("AWS_CA_BUNDLE",), "File with the certificate authorities that are trusted, instead of the system's."),
-            (("SSL_CERT_FILE",), "The same, where AWS_CA_BUNDLE is not set. OpenSSL reads SSL_CERT_DIR, too."),
+            (("SSL_CERT_FILE",), "The same, where AWS_CA_BUNDLE is not set."),
+            (("SSL_CERT_DIR",), "Folder of such certificates under their hashes, beside that file; as OpenSSL reads it."),
             (("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"), "Proxy towards SQS, by the scheme; also in lower case."),
         ),
     ),

@@ -15,9 +15,10 @@ class Message:
 
     What the receiver fills in: `id`, `receipt` (the newest receipt handle), `body` (UTF-8), `content_type` (attribute
     Body.ContentType, or None), `receive_count`, `first_receive_time` and `sent_time` (milliseconds since the epoch, as
-    text, empty when the server did not say), `group` (MessageGroupId on FIFO queues, else None), `attributes` (message
-    attributes as received, or None), `system` (system attributes as received), `fault` (why it must not be POSTed, e.g.
-    a wrong MD5; None when sound).
+    text, empty when the server did not say), `group` (MessageGroupId on FIFO queues, else None), `group_id`
+    (MessageGroupId on every queue: on a fair queue it orders nothing), `attributes` (message attributes as received, or
+    None), `system` (system attributes as received), `fault` (why it must not be POSTed, e.g. a wrong MD5; None when
+    sound).
 
     What the engine notes: `state` (see in_flight.py), `visible_at` (loop seconds at which SQS shows it to others),
     `hidden_since` (loop seconds of the receive, from which SQS counts its 12 hours), `posted_at` (loop seconds),
@@ -41,6 +42,7 @@ class Message:
         "fault",
         "first_receive_time",
         "group",
+        "group_id",
         "hidden_since",
         "hide_s",
         "id",
@@ -68,6 +70,7 @@ class Message:
         first_receive_time: str = "",
         sent_time: str = "",
         group: str | None = None,
+        group_id: str | None = None,
         attributes: Mapping[str, Mapping[str, str]] | None = None,
         system: Mapping[str, str] | None = None,
         fault: str | None = None,
@@ -80,6 +83,7 @@ class Message:
         self.first_receive_time = first_receive_time
         self.sent_time = sent_time
         self.group = group
+        self.group_id = group_id or group
         self.attributes = attributes
         self.system = system
         self.fault = fault

@@ -102,9 +102,9 @@ class Webhook:
         head = default_start if content_type is None else f"{start}Content-Type: {content_type}\r\n"
         if content_type is not None:
             values += content_type
-        if message.group is not None:
-            values += message.group
-            head += f"X-Carrier-Group-Id: {message.group}\r\n"
+        if message.group_id is not None:
+            values += message.group_id
+            head += f"X-Carrier-Group-Id: {message.group_id}\r\n"
         if not values.isprintable():
             return None
         if self._tracing is not None:

@@ -158,7 +158,7 @@ class ReceiveCall(Call):
 
     def succeeded(self, body: bytes) -> None:
         queue = self.queue
-        messages, skipped = decode_receive(body)
+        messages, skipped = decode_receive(body, fifo=queue.fifo)
         queue.receives.pop(self.receiver, None)
         if skipped:
             queue.skipped += skipped

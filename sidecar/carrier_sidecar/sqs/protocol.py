@@ -98,8 +98,10 @@ def decode_object(body: bytes) -> dict[str, object]:
     return answer
 
 
-def decode_receive(body: bytes) -> tuple[list[Message], int]:
+def decode_receive(body: bytes, *, fifo: bool = True) -> tuple[list[Message], int]:
     """The messages of a ReceiveMessage answer, and how many had to be left out since they lack an id or a receipt.
+
+    Where the queue is not `fifo`, a group (of a fair queue) says whose a message is, and nothing about order.
 
     Raises QueueError (MALFORMED) if the answer as a whole can't be read.
     """
@@ -111,7 +113,7 @@ def decode_receive(body: bytes) -> tuple[list[Message], int]:
     messages = []
     skipped = 0
     for entry in entries:
-        message = _message(entry)
+        message = _message(entry, fifo)
         if message is None:
             skipped += 1
         else:
@@ -119,7 +121,7 @@ def decode_receive(body: bytes) -> tuple[list[Message], int]:
     return messages, skipped
 
 
-def _message(entry: object) -> Message | None:
+def _message(entry: object, fifo: bool) -> Message | None:
     if not isinstance(entry, dict):
         return None
     get = entry.get
@@ -159,6 +161,8 @@ def _message(entry: object) -> Message | None:
         )
     find = system.get
     group = find("MessageGroupId")
+    if not isinstance(group, str) or not group:
+        group = None
     return Message(
         message_id,
         receipt,
@@ -167,7 +171,8 @@ def _message(entry: object) -> Message | None:
         receive_count=_digits(find("ApproximateReceiveCount")),
         first_receive_time=_digits(find("ApproximateFirstReceiveTimestamp")),
         sent_time=_digits(find("SentTimestamp")),
-        group=group if isinstance(group, str) and group else None,
+        group=group if fifo else None,
+        group_id=group,
         attributes=attributes,
         system=system,
         fault=fault,

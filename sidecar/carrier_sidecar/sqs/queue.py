@@ -101,6 +101,7 @@ class SqsQueue:
         self.region = region
         self.name = queue_name or queue_url.rstrip("/").rpartition("/")[2]
         self.url = queue_url
+        self.fifo = self.name.endswith(".fifo")
         self.events: Events = events  # type: ignore[assignment]  # set before the first receive
         self.note = note
         self.skipped = 0  # messages without id or receipt, left out so far
@@ -169,8 +170,7 @@ class SqsQueue:
             found = answer.get("Attributes", {})
             done(Attributes(found) if isinstance(found, dict) else malformed("Attributes is not an object"))
 
-        fifo = self.url.endswith(".fifo")
-        names = [name for name in WANTED if fifo or name not in FIFO_ONLY]
+        names = [name for name in WANTED if self.fifo or name not in FIFO_ONLY]
         self.call("GetQueueAttributes", {"QueueUrl": self.url, "AttributeNames": names}, answered)
 
     def call(

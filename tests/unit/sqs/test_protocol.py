@@ -88,6 +88,11 @@ def test_a_whole_message() -> None:
     assert found.system == system
 
 
+def test_a_group_on_a_standard_queue_says_whose_a_message_is_but_orders_nothing() -> None:
+    (found,), _ = decode_receive(wire(Attributes={"MessageGroupId": "tenant"}), fifo=False)
+    assert (found.group, found.group_id) == (None, "tenant")
+
+
 @pytest.mark.parametrize("size", [0, 1, 4096, 4097, 1 << 20])
 def test_the_md5_sum_is_checked_at_every_size(size: int) -> None:
     body = "x" * size
