@@ -67,7 +67,7 @@ _OTHERS = (
         (
             (("AWS_CA_BUNDLE",), "File with the certificate authorities that are trusted, instead of the system's."),
             (("SSL_CERT_FILE",), "The same, where AWS_CA_BUNDLE is not set."),
-            (("SSL_CERT_DIR",), "Folder of such certificates under their hashes, beside that file; as OpenSSL reads it."),
+            (("SSL_CERT_DIR",), "Folder of such certificates under their hashes, beside that file, as for OpenSSL."),
             (("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"), "Proxy towards SQS, by the scheme; also in lower case."),
         ),
     ),
