@@ -1,4 +1,6 @@
-"""The injector under load: reviews per second, time to answer, memory (`python -m bench.injector [RATE] [SECONDS]`).
+"""The injector under load: reviews per second, time to answer, memory.
+
+`python -m bench.injector [RATE] [SECONDS]`; PYTHON=path says which interpreter runs the injector.
 
 A whole injector process with TLS, its bindings from a stub API server in this process; reviews are sent at a fixed rate
 over a few keep-alive connections, as an API server does. Times are measured here, so they hold the client's own, too.
@@ -12,6 +14,7 @@ import os
 import ssl
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -100,12 +103,14 @@ async def measure(rate: int, duration_s: float) -> dict[str, Any]:
             (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
             with (folder / "log").open("wb") as log:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "carrier_operator.injector"],
+                    [os.environ.get("PYTHON", sys.executable), "-m", "carrier_operator.injector"],
                     stdout=log,
                     stderr=log,
                     env={
                         **os.environ,
-                        "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'sidecar'}",
+                        "PYTHONPATH": os.pathsep.join(
+                            (str(ROOT / "operator"), str(ROOT / "sidecar"), sysconfig.get_path("purelib"))
+                        ),
                         "KUBECONFIG": str(folder / "kubeconfig"),
                         "CARRIER_OPERATOR_SIDECAR_IMAGE": "carrier/sidecar:1",
                         "CARRIER_INJECTOR_CERT_DIR": name,

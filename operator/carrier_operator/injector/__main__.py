@@ -5,6 +5,7 @@ settings).
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -34,6 +35,10 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     log.set_up(settings.log_level)
+    # Reviews make no cycles to speak of, and a full collection over thousands of bindings would hold one up.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     try:
         asyncio.run(_run(settings, cluster))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import logging
 from pathlib import Path
 
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 BINDINGS_PATH = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 NODES_PATH = "/api/v1/nodes"
+# asyncio sets 256 KiB aside for each TLS connection; reviews are read as well in pieces of this size.
+TLS_READ_BYTES = 32 << 10
 IDLE_CONNECTION_S = 120.0  # the API server's own idle time is 90 s
 
 
@@ -85,6 +88,7 @@ class Injector:
         """Serves until `stop` is set; then leaves the endpoints, finishes the reviews and returns. OSError if it can't
         listen.
         """
+        asyncio.sslproto.SSLProtocol.max_size = TLS_READ_BYTES
         webhook = Webhook(self._bindings, self._facts, self._state, self._telemetry)
         reviews = web.AppRunner(
             webhook.application(),
