@@ -46,8 +46,8 @@ def address(cluster: Any) -> str:
 class InjectorProcess:
     """`python -m carrier_operator.injector` against the cluster, and its ports."""
 
-    def __init__(self, cluster: Any, address: str, folder: Path) -> None:
-        certificate, key = AUTHORITY.leaf(address=address)
+    def __init__(self, cluster: Any, address: str, folder: Path, *, name: str = "localhost", **settings: str) -> None:
+        certificate, key = AUTHORITY.leaf(address=address, name=name)
         (folder / "tls.crt").write_bytes(certificate)
         (folder / "tls.key").write_bytes(key)
         self.log = folder / "log"
@@ -62,6 +62,7 @@ class InjectorProcess:
             "CARRIER_INJECTOR_LISTEN": f"{address}:0",
             "CARRIER_INJECTOR_PROBES": "127.0.0.1:0",
             "CARRIER_INJECTOR_LEAVE": "0.2s",
+            **settings,
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
