@@ -1,0 +1,106 @@
+"""Restarts workloads as rollout.py says: the calls for it, and which pods they are asked about."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+from carrier_operator.kube.client import ApiError, Client
+from carrier_operator.models import Binding
+
+from . import reasons
+from .conditions import Advice
+from .notices import Notices, Subject
+from .rollout import KINDS, Candidate, Workload, next_step, read_workload, restart_patch
+from .snapshots import Pod
+from .tally import Tally
+from .world import BindingRecord
+from .writing import MERGE_PATCH, Writer
+
+logger = logging.getLogger(__name__)
+
+AGAIN_S = 5.0  # between two looks while there is something to restart
+WORKLOADS_AT_ONCE = 50  # that are looked at for one binding; the rest come when these are mended
+INJECTORS_KNOW_S = 5.0  # so long after a binding's change, every injector's watch has brought it
+
+
+class Rollouts:
+    """`allowed`: whether the controller has the role for it."""
+
+    def __init__(self, writer: Writer, reader: Client, notices: Notices, *, allowed: bool) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._notices = notices
+        self._allowed = allowed
+
+    async def look(self, record: BindingRecord, found: Tally) -> tuple[list[Advice], float | None]:
+        """What the status is to say, and when to look again. ApiError."""
+        binding = record.binding
+        if not isinstance(binding, Binding) or binding.spec.rollout == "Never" or binding.deleting:
+            return [], None
+        to_mend = [*found.missing, *(found.stale if binding.spec.rollout == "OnChange" else ())]
+        if not self._allowed:
+            return ([Advice(reasons.ROLLOUT_NOT_ALLOWED, "spec.rollout is without effect.")] if to_mend else []), None
+        # A workload that was restarted and has new pods that are not ready yet is under way, though none is missing.
+        unready = [pod for pod, _ in found.injected if not pod.ready]
+        if not to_mend and not unready:
+            return [], None
+        candidates, left = await self._candidates(to_mend, unready, {it.name for it in found.missing})
+        step = next_step(binding, record.uid, list(candidates.values()), left=left)
+        age_s = time.time() - record.changed_at
+        if step.restart is not None and age_s >= INJECTORS_KNOW_S:
+            await self._restart(record, binding, step.restart)
+        return list(step.advice), AGAIN_S
+
+    async def _candidates(
+        self, to_mend: Iterable[Pod], unready: Iterable[Pod], missing: set[str]
+    ) -> tuple[dict[tuple[str, str], Candidate], list[str]]:
+        found: dict[tuple[str, str], Candidate] = {}
+        left: list[str] = []
+        for pods, counts in ((to_mend, True), (unready, False)):
+            for pod in pods:
+                workload = pod.workload
+                if workload is None or workload[0] not in KINDS or pod.owner is None or pod.owner.group != "apps":
+                    if counts:
+                        left.append(pod.name)
+                    continue
+                if workload not in found:
+                    if len(found) >= WORKLOADS_AT_ONCE:
+                        continue
+                    document = await self._get(pod.namespace, *workload)
+                    if document is None:
+                        continue
+                    found[workload] = Candidate(document, 0, 0)
+                if counts and pod.name in missing:
+                    found[workload].missing += 1
+                elif counts:
+                    found[workload].stale += 1
+        return found, left
+
+    async def _get(self, namespace: str, kind: str, name: str) -> Workload | None:
+        try:
+            document = await self._reader.request("GET", _path(namespace, kind, name))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        # A list's items have no kind, and a single object's is not relied on.
+        return read_workload({**document, "kind": kind})
+
+    async def _restart(self, record: BindingRecord, binding: Binding, workload: Workload) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        path = _path(workload.namespace, workload.kind, workload.name)
+        patch = restart_patch(workload, binding, record.uid, now)
+        document = await self._writer.write("restart", "PATCH", path, patch, content_type=MERGE_PATCH)
+        logger.info(
+            "workload restarted",
+            extra={"fields": {"namespace": workload.namespace, "workload": workload.title, "binding": binding.name}},
+        )
+        metadata = document["metadata"]
+        subject = Subject("apps/v1", workload.kind, workload.namespace, workload.name, str(metadata["uid"]))
+        await self._notices.restarted(subject, binding.name, binding.generation, workload.template)
+
+
+def _path(namespace: str, kind: str, name: str) -> str:
+    return f"/apis/apps/v1/namespaces/{namespace}/{KINDS[kind]}/{name}"
