@@ -5,7 +5,7 @@ Wiring only. What a subcommand needs is imported when it is asked for: the resid
 
 from __future__ import annotations
 
-import os
+import posix
 import sys
 
 TYPE_CHECKING = False
@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments.pop(0) if arguments else "run"
     if command == "run" and not arguments:
-        return run(os.environ)
+        from carrier_sidecar.loop.environ import read_environ
+
+        return run(read_environ())
     if command == "settings":
         from carrier_sidecar.settings_page import main as settings_main
 
@@ -114,11 +116,11 @@ class _Stop:
 
 def _draw() -> float:
     """A random number in [0, 1); the `random` module would cost half a megabyte."""
-    return int.from_bytes(os.urandom(6), "big") / (1 << 48)
+    return int.from_bytes(posix.urandom(6), "big") / (1 << 48)
 
 
 def _new_id() -> str:
-    return os.urandom(16).hex()
+    return posix.urandom(16).hex()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Gathers, and lets `metrics` do the writing. Nothing here is kept up to date betw
 
 from __future__ import annotations
 
-import os
+import posix
 
 from carrier_sidecar import __version__
 from carrier_sidecar.gate import REASONS
@@ -49,7 +49,7 @@ def metrics_text(
 
 def process_figures(started_at: float) -> dict[str, float]:
     """By metric name; what the system does not tell (no /proc) is left out."""
-    times = os.times()
+    times = posix.times()
     figures = {
         "process_cpu_seconds_total": round(times.user + times.system, 2),
         "process_start_time_seconds": started_at,
@@ -58,7 +58,7 @@ def process_figures(started_at: float) -> dict[str, float]:
     if resident is not None:
         figures["process_resident_memory_bytes"] = resident
     try:
-        figures["process_open_fds"] = len(os.listdir("/proc/self/fd")) - 1  # one is the listing's own
+        figures["process_open_fds"] = len(posix.listdir("/proc/self/fd")) - 1  # one is the listing's own
     except OSError:
         pass
     return figures
@@ -68,6 +68,6 @@ def resident_bytes() -> int | None:
     """Resident memory of this process; None where there is no /proc."""
     try:
         with open("/proc/self/statm", "rb", buffering=0) as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            return int(statm.read().split()[1]) * posix.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return None

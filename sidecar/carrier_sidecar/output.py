@@ -8,9 +8,9 @@ The text of lines is `log`'s business.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import select
-import stat
+from _stat import S_ISREG, S_ISSOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,20 +43,20 @@ class Output:
         self.later: Callable[[float, Callable[[], None]], object] | None = None
         self.report_lost: Callable[[int], bytes] | None = None
         try:
-            mode = os.fstat(fd).st_mode
+            mode = posix.fstat(fd).st_mode
         except OSError:
             # Started with the descriptor closed: the next file opened would get its number, and our lines.
-            null = os.open(os.devnull, os.O_WRONLY)
+            null = posix.open("/dev/null", posix.O_WRONLY)
             if null != fd:
-                os.dup2(null, fd)
-                os.close(null)
+                posix.dup2(null, fd)
+                posix.close(null)
             return
-        if stat.S_ISREG(mode):
+        if S_ISREG(mode):
             self._chunk_bytes = MAX_KEPT_BYTES
-        elif stat.S_ISSOCK(mode):
+        elif S_ISSOCK(mode):
             import socket
 
-            self._socket = socket.socket(fileno=os.dup(fd))
+            self._socket = socket.socket(fileno=posix.dup(fd))
 
     def write(self, line: bytes) -> None:
         """Write one line (with its line feed), now or later, or count it as lost."""
@@ -104,8 +104,8 @@ class Output:
         if self._chunk_bytes == _CHUNK_BYTES:
             if not select.select((), (self._fd,), (), wait_s)[1]:
                 return 0
-            return os.write(self._fd, data[:_CHUNK_BYTES])
-        return os.write(self._fd, data)
+            return posix.write(self._fd, data[:_CHUNK_BYTES])
+        return posix.write(self._fd, data)
 
     def _retry(self) -> None:
         self._retrying = False

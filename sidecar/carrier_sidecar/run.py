@@ -7,7 +7,7 @@ CARRIER_WEBHOOK_OFFLINE_ACTION=exit.
 
 from __future__ import annotations
 
-from os import urandom
+from posix import urandom
 
 from carrier_sidecar import message as kinds
 from carrier_sidecar.backoff import SLOW, SOON

@@ -9,7 +9,9 @@ the folder alone is used. SSL_CERT_FILE and SSL_CERT_DIR name others, as for Ope
 from __future__ import annotations
 
 import _ssl
-import os
+import posix
+
+from carrier_sidecar.loop.environ import read_environ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 _HASH = frozenset("0123456789abcdef")
 
 
-def load_system(context: Any, environ: Mapping[str, str] = os.environ) -> None:
+def load_system(context: Any, environ: Mapping[str, str] | None = None) -> None:
     """Make the context trust what the system trusts."""
-    folder = hashed_folder(environ)
+    folder = hashed_folder(read_environ() if environ is None else environ)
     if folder:
         context.load_verify_locations(None, folder)
     else:
@@ -34,11 +36,14 @@ def hashed_folder(environ: Mapping[str, str]) -> str:
     file = environ.get(file_variable) or file
     folder = environ.get(folder_variable) or folder
     try:
-        names = [name for name in os.listdir(folder) if _is_hash(name)]
+        names = [name for name in posix.listdir(folder) if _is_hash(name)]
         if not names:
             return ""
-        size = sum(os.stat(os.path.join(folder, name)).st_size for name in names)
-        bundle = os.stat(file).st_size if os.path.exists(file) else size
+        size = sum(posix.stat(f"{folder}/{name}").st_size for name in names)
+        try:
+            bundle = posix.stat(file).st_size
+        except FileNotFoundError:
+            bundle = size
     except OSError:
         return ""
     # The bundle is the files one after the other; one that lacks the line's end at its own end is given it. Somebody's

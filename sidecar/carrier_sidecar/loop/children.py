@@ -6,7 +6,7 @@ container the loop also reaps processes that it does not know: orphans are hande
 
 from __future__ import annotations
 
-import os
+import posix
 
 from carrier_sidecar.loop.polling import IN
 
@@ -35,7 +35,7 @@ class _Pipe:
         self._loop = loop
         self._fd = fd
         self.data = bytearray()
-        os.set_blocking(fd, False)
+        posix.set_blocking(fd, False)
         loop.watch(fd, self.ready, IN)
 
     def ready(self, events: int = 0) -> bool:
@@ -43,7 +43,7 @@ class _Pipe:
         if self._fd < 0:
             return False
         try:
-            piece = os.read(self._fd, 65536)
+            piece = posix.read(self._fd, 65536)
         except BlockingIOError:
             return False
         except OSError:
@@ -58,7 +58,7 @@ class _Pipe:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             self._loop.forget(fd)
-            os.close(fd)
+            posix.close(fd)
 
 
 class SpawnedChild:
@@ -75,7 +75,7 @@ class SpawnedChild:
 
     def _end(self) -> None:
         try:
-            os.killpg(self._pid, signal.SIGKILL)  # it leads a process group of its own
+            posix.killpg(self._pid, signal.SIGKILL)  # it leads a process group of its own
         except (ProcessLookupError, PermissionError):
             pass
 
@@ -97,7 +97,7 @@ class SpawnedChild:
             pipe.close()
         done, self._done = self._done, None
         if done is not None:
-            done(os.waitstatus_to_exitcode(status), bytes(self._out.data), bytes(self._err.data))
+            done(posix.waitstatus_to_exitcode(status), bytes(self._out.data), bytes(self._err.data))
 
 
 class _NeverStarted:
@@ -131,33 +131,33 @@ class Children:
         self, argv: Sequence[str], env: Mapping[str, str] | None, timeout_s: float, done: Done
     ) -> SpawnedChild | _NeverStarted:
         """See api.Loop.spawn."""
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        null = os.open(os.devnull, os.O_RDONLY)
+        out_read, out_write = posix.pipe()
+        err_read, err_write = posix.pipe()
+        null = posix.open("/dev/null", posix.O_RDONLY)
         try:
-            pid = os.posix_spawnp(
+            pid = posix.posix_spawnp(
                 argv[0],
                 list(argv),
-                dict(os.environ if env is None else env),
+                posix.environ if env is None else dict(env),
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, null, 0),
-                    (os.POSIX_SPAWN_DUP2, out_write, 1),
-                    (os.POSIX_SPAWN_DUP2, err_write, 2),
+                    (posix.POSIX_SPAWN_DUP2, null, 0),
+                    (posix.POSIX_SPAWN_DUP2, out_write, 1),
+                    (posix.POSIX_SPAWN_DUP2, err_write, 2),
                 ],
                 setpgroup=0,
                 # What we ignore or handle must not be ignored by the child.
                 setsigdef=[signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2],
             )
         except OSError as error:
-            os.close(out_read)
-            os.close(err_read)
+            posix.close(out_read)
+            posix.close(err_read)
             refused = _NeverStarted(done, f"{argv[0]}: {error.strerror}")
             self._loop.call_soon(refused.tell)
             return refused
         finally:
-            os.close(out_write)
-            os.close(err_write)
-            os.close(null)
+            posix.close(out_write)
+            posix.close(err_write)
+            posix.close(null)
         child = SpawnedChild(self._loop, pid, out_read, err_read, timeout_s, done)
         self._by_pid[pid] = child
         return child
@@ -166,7 +166,7 @@ class Children:
         if self._reap_all:
             while True:
                 try:
-                    pid, status = os.waitpid(-1, os.WNOHANG)
+                    pid, status = posix.waitpid(-1, posix.WNOHANG)
                 except ChildProcessError:
                     return
                 if not pid:
@@ -174,7 +174,7 @@ class Children:
                 self._exited(pid, status)
         for pid in list(self._by_pid):
             try:
-                found, status = os.waitpid(pid, os.WNOHANG)
+                found, status = posix.waitpid(pid, posix.WNOHANG)
             except ChildProcessError:  # somebody else has reaped it: how it ended is not known
                 found, status = pid, 255 << 8
             if found:

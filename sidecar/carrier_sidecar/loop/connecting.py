@@ -8,7 +8,7 @@ from __future__ import annotations
 import _socket
 import errno
 from _socket import AF_INET, AF_INET6, SO_ERROR, SOCK_STREAM, SOL_SOCKET, inet_pton
-from os import strerror
+from posix import strerror
 
 from carrier_sidecar.loop.errors import CONNECT_TIMEOUT, REFUSED, RESOLVE, UNREACHABLE, StreamError
 from carrier_sidecar.loop.polling import OUT

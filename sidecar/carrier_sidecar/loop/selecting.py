@@ -6,7 +6,7 @@ message.
 
 from __future__ import annotations
 
-import os
+import posix
 import time
 
 from carrier_sidecar.loop import connecting, listening
@@ -51,11 +51,11 @@ class SelectingLoop:
         self._signals: dict[int, Callable[[], None]] = {}
         self._arrived: list[int] = []
         self._stopped = False
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
+        self._wake_read, self._wake_write = posix.pipe()
+        posix.set_blocking(self._wake_read, False)
+        posix.set_blocking(self._wake_write, False)
         self.watch(self._wake_read, self._woken, IN)
-        if os.getpid() == 1:
+        if posix.getpid() == 1:
             self._the_children()
 
     # Time
@@ -125,7 +125,7 @@ class SelectingLoop:
         if self._children is None:
             from carrier_sidecar.loop.children import Children
 
-            self._children = Children(self, reap_all=os.getpid() == 1)
+            self._children = Children(self, reap_all=posix.getpid() == 1)
         return self._children
 
     def on_signal(self, signum: int, callback: Callable[[], None]) -> None:
@@ -141,13 +141,13 @@ class SelectingLoop:
     def wake(self) -> None:
         """Let the poller return; the one method that other threads may call."""
         try:
-            os.write(self._wake_write, b"\0")
+            posix.write(self._wake_write, b"\0")
         except OSError:
             pass  # full: it is going to wake anyway; closed: nobody is there to be woken
 
     def _woken(self, events: int) -> None:
         try:
-            os.read(self._wake_read, 4096)
+            posix.read(self._wake_read, 4096)
         except BlockingIOError:
             pass
         if self._resolver is not None:
@@ -234,7 +234,7 @@ class SelectingLoop:
             for signum in self._signals:
                 signal.signal(signum, signal.SIG_DFL)
             self._signals.clear()
-        os.close(self._wake_read)
+        posix.close(self._wake_read)
         wake_write, self._wake_write = self._wake_write, -1
-        os.close(wake_write)
+        posix.close(wake_write)
         self.poller.close()

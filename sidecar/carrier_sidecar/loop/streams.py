@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from _socket import IPPROTO_TCP, SHUT_WR, SO_ERROR, SOL_SOCKET, TCP_NODELAY
-from os import strerror
+from posix import strerror
 
 from carrier_sidecar.loop.errors import RESET, StreamError
 from carrier_sidecar.loop.polling import IN, OUT

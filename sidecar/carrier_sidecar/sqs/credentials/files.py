@@ -6,8 +6,6 @@ region.
 
 from __future__ import annotations
 
-import os
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,8 +99,17 @@ def read_profile(environment: Mapping[str, str]) -> Profile:
 
 def _read_sections(path: str, home: str) -> dict[str, dict[str, str]]:
     if path.startswith("~/"):
-        path = os.path.join(home, path[2:]) if home else os.path.expanduser(path)
+        path = _in_home(path, home)
     try:
         return sections(read_text(path))
     except OSError:
         return {}
+
+
+def _in_home(path: str, home: str) -> str:
+    """A path that begins with ~/; without HOME the account's own folder."""
+    if home:
+        return f"{home.rstrip('/')}/{path[2:]}"
+    import os
+
+    return os.path.expanduser(path)

@@ -6,7 +6,7 @@ clock.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from carrier_sidecar.backoff import Backoff
 from carrier_sidecar.message import CREDENTIALS, QueueError
@@ -35,7 +35,7 @@ RETRY_EXPIRED = Backoff(1.0, 2.0, 10.0)
 
 def random_draw() -> float:
     """A number in [0, 1); the `random` module would cost memory for no better one."""
-    return int.from_bytes(os.urandom(4), "big") / 2**32
+    return int.from_bytes(posix.urandom(4), "big") / 2**32
 
 
 def _ignore(name: str, fields: Mapping[str, object]) -> None:
