@@ -40,6 +40,7 @@ def profile(ours: Subject, *, size: int = 256, total: int = 50_000) -> str:
     ranked = sorted(seen["lines"].items(), key=lambda item: -item[1])
     for name, count in ranked[:TOP]:
         file, function, line = name.rsplit(":", 2)
-        source = linecache.getline(str(ROOT / "sidecar" / file), int(line)).strip().replace("|", "\\|")
+        number = int(line) if line.isdigit() else 0  # a frame may be between lines
+        source = linecache.getline(str(ROOT / "sidecar" / file), number).strip().replace("|", "\\|")
         text.append(f"| {count / samples:.1%} | {Path(file).name}, {function}: `{source}` |")
     return "\n".join(text)
