@@ -119,6 +119,7 @@ def test_the_least_binding_is_a_short_environment() -> None:
 def test_every_variable_of_the_sidecar_can_be_said_in_a_binding() -> None:
     said = {field.variable for field in render.FIELDS}
     assert sorted(KNOWN - said) == []
+    assert sorted(said - KNOWN) == []
 
 
 def _leaves(schema: dict[str, Any], path: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The examples are accepted by the narrowest policy, and their workloads get the sidecars that they are there to show."""
+"""The examples are accepted by the narrowest policy, and their workloads get the sidecars that they show."""
 
 from __future__ import annotations
 

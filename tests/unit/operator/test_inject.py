@@ -427,6 +427,20 @@ def test_the_annotation_says_binding_generation_and_hash() -> None:
     assert (found.generation, found.hash) == (7, rendered_hash(matching(), NATIVE))
 
 
+def test_the_token_is_there_after_the_hash_was_asked_for() -> None:
+    fresh = matching(webhook={"port": 9000, "healthCheck": {"path": "/h", "port": 9000}})
+    rendered_hash(fresh, NATIVE)
+    assert env(sidecar(go(subject(), fresh)))["CARRIER_DRAIN_TOKEN"] == TOKEN
+    assert env(sidecar(go(subject(), fresh, token="another-token")))["CARRIER_DRAIN_TOKEN"] == "another-token"
+
+
+def test_uninject_leaves_a_volume_that_somebody_else_mounts() -> None:
+    result = go(subject(), matching())
+    seen = copy.deepcopy(result.pod)
+    seen["spec"]["containers"][0]["volumeMounts"] = [{"name": "carrier-no-token", "mountPath": "/x"}]
+    assert pods.named(uninject(seen)["spec"]["volumes"], "carrier-no-token") is not None
+
+
 def test_the_hash_leaves_out_tokens_and_what_comes_from_the_pod() -> None:
     one = go(subject(), matching(webhook={"port": "http"}), token="token-number-one")
     other_pod = subject(containers=[identity(app(ports=[{"name": "http", "containerPort": 1234}]))])
@@ -461,6 +475,12 @@ def test_offline_tokens_are_stable_and_differ_by_template_and_binding() -> None:
         {"metadata": "x"},
         {"metadata": {"annotations": []}},
         {"metadata": {"labels": {"a": 1}}},
+        {"spec": {"containers": [{"name": []}]}},
+        {"spec": {"containers": [{"name": "a", "env": [{"name": {}}]}]}},
+        {"spec": {"containers": [{"name": "a", "volumeMounts": [{"mountPath": 3}]}]}},
+        {"spec": {"containers": [{"name": "a", "ports": [{"containerPort": "80"}]}]}},
+        {"spec": {"containers": [], "volumes": [{"name": None}]}},
+        {"spec": {"containers": [], "ephemeralContainers": [{}]}},
     ],
 )
 def test_what_is_no_pod_is_said_so(broken: dict[str, Any]) -> None:

@@ -1,0 +1,67 @@
+"""What the caches make of the API server's objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from carrier_operator.models import Binding
+from carrier_operator.policy import Policy, Unaccepted
+from carrier_operator.stores import BindingStore, NodeStore
+
+
+def node(name: str, version: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "status": {"nodeInfo": {"kubeletVersion": version}}}
+
+
+@pytest.mark.parametrize(
+    ("versions", "native"),
+    [
+        ([], False),
+        (["v1.29.0"], True),
+        (["v1.28.15"], False),
+        (["v1.34.1-eks-113cf36", "v1.30.2+k3s1"], True),
+        (["v1.34.1", "v1.28.0"], False),
+        (["v2.0.0"], True),
+        (["v1.100.0"], True),
+        (["unreadable"], False),
+        ([None], False),
+    ],
+)
+def test_sidecars_are_native_where_every_kubelet_is_1_29(versions: list[Any], native: bool) -> None:
+    store = NodeStore()
+    for index, version in enumerate(versions):
+        store.put(node(f"n{index}", version))
+    assert store.all_native() is native
+    fresh = NodeStore()
+    fresh.replace([fresh.reduce(node(f"n{index}", version)) for index, version in enumerate(versions)])
+    assert fresh.all_native() is native
+
+
+def test_a_node_that_goes_no_longer_counts() -> None:
+    store = NodeStore()
+    store.put(node("old", "v1.20.0"))
+    store.put(node("new", "v1.34.0"))
+    store.drop(node("old", "v1.20.0"))
+    assert store.all_native()
+
+
+def binding(name: str, namespace: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def test_bindings_are_kept_by_namespace_accepted_or_not() -> None:
+    store = BindingStore(Policy())
+    store.put(binding("a", "one", queue={"url": "http://x/q"}))
+    store.put(binding("b", "one"))
+    store.put(binding("a", "two", queue={"url": "http://x/q"}))
+    assert [type(it) for it in store.of("one")] == [Binding, Unaccepted]
+    assert (len(store), len(store.of("two")), store.of("three")) == (3, 1, [])
+    store.put(binding("b", "one", queue={"url": "http://x/q"}))
+    assert [type(it) for it in store.of("one")] == [Binding, Binding]
+    store.drop(binding("a", "one"))
+    store.drop(binding("never", "there"))
+    assert [it.name for it in store.of("one")] == ["b"]
+    store.replace([store.reduce(binding("c", "three"))])
+    assert (len(store), [it.name for it in store.of("three")]) == (1, ["c"])
