@@ -206,8 +206,8 @@ MUTATIONS = (
     Mutation(
         "a message that left hand is not touched any more",
         "settling.py",
-        "[message for message in lane.waiting if message.state]",
-        "lane.waiting",
+        "if message.state and message.change and message.change_receipt is None:",
+        "if True:",
     ),
     # -- coming back
     Mutation(
@@ -270,6 +270,12 @@ MUTATIONS = (
         "visibility.py",
         "if member.state == HELD and not group.followers(member):",
         "if member.state == HELD:",
+    ),
+    Mutation(
+        "what joins a group behind a failed head goes back",
+        "engine.py",
+        "                    self.visibility.joined(message, now)\n",
+        "                    pass\n",
     ),
     Mutation(
         "a held head comes back some time",

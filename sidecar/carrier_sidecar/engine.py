@@ -243,6 +243,8 @@ class Engine:
                     self.deleting.accept(message, now)
                 elif visible_at <= now:
                     self.visibility.confirm(message, now)
+                if message.group is not None and message.state == WAITING:
+                    self.visibility.joined(message, now)
             self.heartbeat.watch(messages[0])
             if self.stopping.active:
                 self.visibility.give_back_waiting(now)

@@ -144,13 +144,15 @@ class Settling:
         if now < lane.blocked_until:
             self._wake(lane.blocked_until)
             return
-        # One that is no longer in hand must not be hidden from others any further.
-        waiting = [message for message in lane.waiting if message.state]
+        waiting = []
+        for message in lane.waiting:
+            # One that is no longer in hand must not be hidden from others any further; or a change was taken back.
+            if message.state and message.change and message.change_receipt is None:
+                message.change_receipt = message.receipt
+                waiting.append(message)
         lane.waiting = []
         for start in range(0, len(waiting), BATCH):
             batch = waiting[start : start + BATCH]
-            for message in batch:
-                message.change_receipt = message.receipt
             self._port.change_visibility(batch, [message.change_s for message in batch])
 
     def _send_deletes(self, now: float) -> None:

@@ -102,6 +102,20 @@ class Visibility:
         self._give_back_followers(message, now)
         self._free_heads(message.group, now)
 
+    def joined(self, message: Message, now: float) -> None:
+        """A message was received behind others of its group: where one of those has failed it goes back first."""
+        assert message.group is not None
+        for member in self._hand.groups[message.group].members:
+            if member is message:
+                return
+            if member.state == HELD:
+                self.give_back(message, now)
+                return
+            if member.state == HIDING and member.change_receipt is None:  # its change has not left yet: taken back
+                member.change = ""
+                self.failed(member, member.hide_s, now)
+                return
+
     def _followed(self, message: Message) -> bool:
         """Is something undelivered behind it in its group?"""
         return message.group is not None and bool(self._hand.groups[message.group].followers(message))

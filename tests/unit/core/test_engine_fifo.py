@@ -102,7 +102,21 @@ def test_nothing_of_a_group_is_posted_while_a_follower_is_on_its_way_back() -> N
     assert rig.posted == []
     rig.advance(0.01)
     rig.settle("change_visibility")
-    assert rig.in_hand in ({"r1": "held", "r3": "waiting"}, {"r1": "held", "r3": "releasing"}, {"r3": "waiting"}, {})
+    assert rig.in_hand == {}
+    assert rig.posted == []
+
+
+def test_a_hide_that_has_not_left_yet_is_taken_back_when_others_of_the_group_come() -> None:
+    rig = fifo(receivers=2, batch=5)
+    rig.deliver(*members(rig, "r1"), receiver=0)
+    rig.answer("r1", retry_after(5))
+    again = rig.message("r1", group="r", receipt="newer", system={"SequenceNumber": "101"})
+    rig.deliver(again, *members(rig, "r2", "r3"), receiver=1)
+    rig.advance(0.01)
+    assert rig.settle("change_visibility").seconds_by_id() == {"r2": 0, "r3": 0}
+    rig.advance(0.01)
+    assert rig.settle("change_visibility").seconds_by_id() == {"r1": 5}
+    assert rig.in_hand == {}
     assert rig.posted == []
 
 
