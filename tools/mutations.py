@@ -170,7 +170,7 @@ MUTATIONS = (
     Mutation(
         "a message that came late in a long poll is delivered once it is confirmed",
         "visibility.py",
-        "                if message.state == WAITING:\n                    self._hand.confirmed(message, now)\n",
+        "                if in_doubt:\n                    self._hand.confirmed(message, now)\n",
         "",
     ),
     Mutation(

@@ -259,6 +259,7 @@ class Engine:
     def _received_again(self, known: Message, message: Message, now: float) -> None:
         """A message in hand came again: only its receipt and its times are new. It is not POSTed a second time."""
         self.metrics.duplicates += 1
+        in_doubt = known.lapsed or known.visible_at <= now
         known.receipt = message.receipt
         known.receive_count = message.receive_count
         known.visible_at = message.visible_at
@@ -266,7 +267,7 @@ class Engine:
         known.lapsed = False
         known.late = False
         known.retry_at = 0.0
-        if known.state == WAITING:
+        if in_doubt:
             self.hand.confirmed(known, now)
         self._note("received_again", {**self._about(known), "state": known.state})
 

@@ -103,11 +103,11 @@ class InFlight:
             self._ready.append(message)
 
     def confirmed(self, message: Message, now: float) -> None:
-        """A waiting message whose visibility was in doubt is still ours: it may be posted when its turn comes."""
-        if message.group is None:
-            self._ready.append(message)
-        else:
+        """A message whose visibility was in doubt is still ours: it, or what waits for it, may have its turn now."""
+        if message.group is not None:
             self.offer(message.group, now)
+        elif message.state == WAITING:
+            self._ready.append(message)
 
     def offer(self, name: str, now: float) -> None:
         """Make the next member of a FIFO group available, if one may go to the handler now."""

@@ -210,10 +210,11 @@ class Visibility:
             if stale:  # received again meanwhile: what the old receipt has changed is not known
                 self.confirm(message, now)
             else:
+                in_doubt = message.lapsed or message.visible_at <= now
                 message.visible_at = sent_at + message.change_s
                 message.retry_at = 0.0
                 message.lapsed = False
-                if message.state == WAITING:
+                if in_doubt:
                     self._hand.confirmed(message, now)
                 self._heartbeat.watch(message)
             self.resend(message, now)

@@ -168,6 +168,20 @@ def test_nothing_follows_an_accepted_head_that_can_no_longer_be_deleted() -> Non
     assert rig.posted == []
 
 
+def test_what_waits_for_a_delivered_head_goes_on_when_a_late_extension_says_that_the_head_is_ours() -> None:
+    rig = fifo(slots=1, receivers=2)
+    rig.deliver(*members(rig, "r1"), receiver=0)
+    rig.advance(15.01)
+    rig.answer("r1")
+    rig.advance(0.01)
+    rig.take_settle("delete")  # hangs, as the extension does
+    rig.advance(20.0)
+    rig.deliver(*members(rig, "r2"))
+    assert rig.posted == []
+    rig.settle("change_visibility", {})
+    assert rig.posted == ["r2"]
+
+
 def test_a_waiting_member_that_ran_out_takes_what_follows_it_along_and_not_what_is_before_it() -> None:
     rig = fifo()
     rig.deliver(*members(rig, "r1", "r2", "r3"))
