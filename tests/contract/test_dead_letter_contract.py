@@ -35,8 +35,8 @@ class Rig:
             "QueueArn"
         ]
         policy = json.dumps({"deadLetterTargetArn": self.arn, "maxReceiveCount": "5"})
-        maker.call("CreateQueue", QueueName="orders" + end, Attributes={**kind, "RedrivePolicy": policy})
-        self.client = Client(server.url, "orders" + end)
+        maker.call("CreateQueue", QueueName="mail" + end, Attributes={**kind, "RedrivePolicy": policy})
+        self.client = Client(server.url, "mail" + end)
         self.client.open()
         self.dead = Client(server.url, self.dead_name)
         self.dead.open()
