@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 WAIT_S = 20
 RECEIVE_MARGIN_S = 10.0  # beyond the wait
 SETTLE_TIMEOUT_S = 10.0
+SHORTEST_TIMEOUT_S = 2.0
 # A signed receive is good for more (AWS allows 5 minutes); its date may be older by RequestWriter's 30 s.
 RECEIVE_KEPT_S = 30.0
 LOOK_AT_DATE_EVERY_S = 60.0
@@ -222,10 +223,15 @@ class SqsQueue:
         """Change the visibility of at most 10 messages by the receipts noted for it."""
         receipts = [message.change_receipt or message.receipt for message in batch]
         body = encode_visibility_batch(self._quoted_url, receipts, seconds)
-        self._settle("ChangeMessageVisibilityBatch", CHANGE_VISIBILITY, batch, body)
+        # An extension is sent when half of the visibility is left: one that hangs must leave time for two more.
+        longest_s = max(seconds)
+        timeout_s = min(SETTLE_TIMEOUT_S, max(SHORTEST_TIMEOUT_S, longest_s / 6)) if longest_s else SETTLE_TIMEOUT_S
+        self._settle("ChangeMessageVisibilityBatch", CHANGE_VISIBILITY, batch, body, timeout_s)
 
-    def _settle(self, action: str, settles: str, batch: list[Message], body: bytes) -> None:
-        call = BatchCall(self, action, settles, batch, body, SETTLE_TIMEOUT_S)
+    def _settle(
+        self, action: str, settles: str, batch: list[Message], body: bytes, timeout_s: float = SETTLE_TIMEOUT_S
+    ) -> None:
+        call = BatchCall(self, action, settles, batch, body, timeout_s)
         self.settles.add(call)
         call.start()
 

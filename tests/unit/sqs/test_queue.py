@@ -222,6 +222,16 @@ def test_a_settle_ends_after_ten_seconds(world: World) -> None:
     assert world.loop.now() - started == pytest.approx(10.0, abs=0.1)
 
 
+@pytest.mark.parametrize(("visibility_s", "timeout_s"), [(30, 5.0), (10, 2.0), (43200, 10.0), (0, 10.0)])
+def test_an_extension_that_hangs_leaves_time_for_two_more(world: World, visibility_s: int, timeout_s: float) -> None:
+    messages = world.received("a")
+    world.faults.plan(Fault("ChangeMessageVisibilityBatch", delay_s=60))
+    started = world.loop.now()
+    (error,) = world.client.change_visibility(messages, [visibility_s])
+    assert error is not None
+    assert world.loop.now() - started == pytest.approx(timeout_s, abs=0.1)
+
+
 def test_a_settle_whose_connection_broke_at_once_is_sent_again(world: World) -> None:
     messages = world.received("a")
     world.faults.plan(Fault("DeleteMessageBatch", close_before=True))
