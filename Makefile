@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := dev,operator
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test scenario integration e2e bench lint format docs crds clean
+.PHONY: mutate help venv demo test scenario integration e2e bench lint format docs crds clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ e2e: venv ## pods on a real kubelet (needs root, a Docker engine or KUBECONFIG)
 
 bench: venv ## CPU, memory, start and throughput against a baseline (ONLY=name REPS=n AGAINST=cmd PROFILE=1 PYTHON=path)
 	@$(BIN)/python -m bench.run
+
+mutate: venv ## break the promises one at a time in the source: the tests must notice each (minutes)
+	@$(BIN)/python -m tools.mutate
 
 lint: venv ## linters, types and layers only
 	@$(BIN)/python tools/checks.py lint
