@@ -96,6 +96,7 @@ class Handler:
         self.port = self.held.number
         self.url = f"http://127.0.0.1:{self.port}/events"
         self.script: Callable[[Post], Reply] = lambda post: OK
+        self.on_end: Callable[[Post], None] = lambda post: None
         self.health = 200
         self.health_checks = 0
         self.posts: deque[Post] = deque(maxlen=keep)
@@ -174,6 +175,7 @@ class Handler:
         running.remove(post)
         if not running:
             del self.running[post.key]
+        self.on_end(post)
 
 
 class _Connection:
