@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := dev,operator
 
 .DEFAULT_GOAL := help
-.PHONY: mutate help venv demo test scenario integration e2e bench lint format docs crds clean
+.PHONY: mutate soak help venv demo test scenario integration e2e bench lint format docs crds clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +19,12 @@ demo: venv ## messages through a real SQS API, a handler and the sidecar, with a
 test: venv ## linters, types, layers; unit, property, contract and wire tests (under 3 minutes)
 	@$(BIN)/python tools/checks.py test
 
-scenario: venv ## the real process under faults, in real time (minutes)
+scenario: venv ## the real process under faults, in real time (minutes; SCENARIO_FULL=1: outages in full length)
 	@$(BIN)/python tools/checks.py scenario
+
+soak: venv ## all faults by a random schedule, every message accounted for (MINUTES=5 SEED=n RATE=1500 ONLY=kinds)
+	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(ONLY),--only $(ONLY))
 
 integration: venv ## on a real API server, no node (built on a machine's first call: minutes; or KUBECONFIG)
 	@$(BIN)/python -m e2e.cluster prepare --no-node

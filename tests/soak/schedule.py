@@ -88,7 +88,11 @@ def schedule(seed: int, length_s: float, kinds: tuple[Kind, ...] = KINDS) -> lis
     over_s: dict[str, float] = {}  # no two of one kind at a time
     at_s = 3.0
     while at_s < length_s:
-        kind = random.choice([kind for kind in kinds if over_s.get(kind.name, 0.0) <= at_s])
+        free = [kind for kind in kinds if over_s.get(kind.name, 0.0) <= at_s]
+        if not free:
+            at_s = min(over_s.values())
+            continue
+        kind = random.choice(free)
         lasts_s = random.uniform(kind.shortest_s, kind.longest_s)
         if random.random() < 0.5:  # short ones are the likelier accidents
             lasts_s = min(lasts_s, kind.shortest_s + random.random() * 2)
