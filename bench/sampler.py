@@ -2,9 +2,9 @@
 
     python -m bench.sampler FILE            (environment as for the sidecar; the profile goes to FILE as JSON)
 
-A SIGPROF handler notes the function that runs, every millisecond of CPU time or as often as the kernel's clock ticks. Time in a C function or the kernel counts
-for the Python line that called it, which is what one wants to know. Standard library only, so that it runs with the
-interpreter that the sidecar runs with.
+A SIGPROF handler notes the function that runs, every millisecond of CPU time or as often as the kernel's clock ticks.
+Time in a C function or the kernel counts for the Python line that called it, which is what one wants to know. Standard
+library only, so that it runs with the interpreter that the sidecar runs with.
 """
 
 import json
