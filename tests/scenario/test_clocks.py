@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.contract.metadata_fakes import fake_service, keys
 from tests.process.handler import Reply
 from tests.process.sidecar import wait_until
 from tests.process.world import SHORTEST_VISIBILITY_S
@@ -74,4 +75,30 @@ def test_a_clock_that_was_always_wrong(world: World, ends: Ends, tmp_path: Path)
     wait_until(lambda: len(world.messages) == 2, 10, sidecar.log)
     world.wait_until_empty(8)
     assert sidecar.notes("clock_corrected")
+    ends(world.account())
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_short_lived_credentials_with_a_clock_that_is_hours_off(
+    world: World, ends: Ends, tmp_path: Path, hours: int
+) -> None:
+    """By a clock that is ahead they had expired before they came; only SQS can say that it is the clock."""
+    offset = tmp_path / "offset"
+    offset.write_text(str(hours * 3600))
+    with fake_service() as agent:
+        expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        agent.answer = lambda request: (200, keys("GIVEN", Expiration=expires))
+        environ = {
+            "AWS_ACCESS_KEY_ID": "unset",
+            "AWS_SECRET_ACCESS_KEY": "unset",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{agent.url}/credentials",
+        }
+        sidecar = world.start(program=("-m", "tests.process.skewed", str(offset)), environ=environ)
+        world.send(50)
+        world.wait_until_empty(10)
+        assert sidecar.notes("clock_corrected")
+        assert len(agent.seen) <= 2
+        world.sqs.clock_offset_s = hours * 3600.0  # now the server's clock is off as well, which ends nothing
+        world.send(50)
+        world.wait_until_empty(10)
     ends(world.account())

@@ -17,16 +17,22 @@ TOLERATED_S = 240.0
 
 
 class ServerClock:
-    """Unix seconds as the server counts them. `wall` is the pod's own clock; `offset_s` what is added to it."""
+    """Unix seconds as the server counts them. `wall` is the pod's own clock; `offset_s` what is added to it; `known`:
+    a server has told its time."""
 
-    __slots__ = ("_wall", "offset_s")
+    __slots__ = ("_wall", "known", "offset_s")
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         self.offset_s = 0.0
+        self.known = False
 
     def now(self) -> float:
         return self._wall() + self.offset_s
+
+    def earliest(self) -> float:
+        """The pod's time or the server's: what is past by it is past by both."""
+        return self._wall() + min(self.offset_s, 0.0)
 
     def observe(self, date_header: str | None, *, refused: bool = False) -> bool:
         """Takes in the Date header of an answer; True if the correction changed.
@@ -36,6 +42,7 @@ class ServerClock:
         server_s = parse_http_date(date_header) if date_header else None
         if server_s is None:
             return False
+        self.known = True
         if abs(server_s - self.now()) <= (1.0 if refused else TOLERATED_S):
             return False
         difference = server_s - self._wall()

@@ -52,6 +52,7 @@ class World:
     def __init__(self, draw: float = 0.5) -> None:
         self.loop = SimLoop()
         self.clock = ServerClock(self.loop.wall)
+        self.clock.known = True
         self.source = Fake(self.loop)
         self.notes: list[str] = []
         self.store = CredentialStore(
@@ -182,10 +183,27 @@ def test_what_has_expired_already_counts_as_none(world: World) -> None:
     assert "has expired already" in error.detail
 
 
-def test_expiry_is_measured_on_the_servers_clock(world: World) -> None:
+@pytest.mark.parametrize(("ours_s", "servers_s"), [(HOUR + 10, 0.0), (0.0, HOUR + 10)])
+def test_one_clock_alone_does_not_end_them(world: World, ours_s: float, servers_s: float) -> None:
+    """One of the two is wrong, and only a request can show which."""
     world.require()
-    world.clock.offset_s = HOUR + 10
+    world.source.why = "no answer"
+    world.loop.step_wall(ours_s)
+    world.clock.offset_s = servers_s - ours_s
+    assert world.has_any()
+    world.loop.step_wall(HOUR + 10)
     assert not world.has_any()
+
+
+def test_before_a_server_has_told_its_time_it_is_left_to_it_what_has_expired(world: World) -> None:
+    world.clock.known = False
+    world.source.life_s = -2 * HOUR  # by a clock that is ahead
+    (found,) = world.require()
+    assert isinstance(found, Credentials)
+    assert world.has_any()
+    world.clock.observe("Thu, 01 Jan 2026 00:00:00 GMT")
+    world.loop.run_for(12)
+    assert len(world.source.asked_at) >= 2, "asked again soon"
 
 
 def test_what_the_server_rejects_is_fetched_anew_once(world: World) -> None:

@@ -1,7 +1,8 @@
 """The credentials in force: fetched at the start, refreshed in the background well before they expire.
 
-The old ones are used while they are still valid, however often a refresh fails. Expiry is measured on the servers'
-clock.
+The old ones are used while they are still valid, however often a refresh fails. Credentials count as expired only when
+a server has told its time and both its clock and ours say so: with a clock that is wrong by hours no request would be
+sent any more, and so no answer would come by whose date the clock could be corrected.
 """
 
 from __future__ import annotations
@@ -84,9 +85,11 @@ class CredentialStore:
     def current(self) -> Credentials | None:
         """The newest credentials, None when there are none or they have expired."""
         found = self._credentials
-        if found is None or (found.expires_at is not None and found.expires_at <= self._clock.now()):
-            return None
-        return found
+        return None if found is None or self._expired(found) else found
+
+    def _expired(self, found: Credentials) -> bool:
+        clock = self._clock
+        return found.expires_at is not None and clock.known and found.expires_at <= clock.earliest()
 
     @property
     def remaining_s(self) -> float | None:
@@ -150,11 +153,7 @@ class CredentialStore:
 
     def _take(self, outcome: Credentials | QueueError) -> None:
         self._fetching = False
-        if (
-            isinstance(outcome, Credentials)
-            and outcome.expires_at is not None
-            and outcome.expires_at <= self._clock.now()
-        ):
+        if isinstance(outcome, Credentials) and self._expired(outcome):
             why = f"no AWS credentials ({outcome.source}: what it gave has expired already)"
             outcome = QueueError(CREDENTIALS, "", why, answered=False)
         if isinstance(outcome, Credentials):
