@@ -98,7 +98,7 @@ def test_short_lived_credentials_with_a_clock_that_is_hours_off(
         world.wait_until_empty(10)
         assert sidecar.notes("clock_corrected")
         assert len(agent.seen) <= 2
-        world.sqs.clock_offset_s = hours * 3600.0  # now the server's clock is off as well, which ends nothing
+        world.sqs.clock_offset_s = -hours * 3600.0  # now the server's clock is off as well, which ends nothing
         world.send(50)
         world.wait_until_empty(10)
     ends(world.account())
