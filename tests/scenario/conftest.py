@@ -6,19 +6,80 @@ SCENARIO_FULL=1 runs outages and slow handlers in their full lengths instead of 
 
 from __future__ import annotations
 
-import os
+import itertools
+import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.contract import sqs_servers
+from tests.contract.elasticmq import Unavailable
 from tests.process.world import World
 
 if TYPE_CHECKING:
     from tests.process.account import Account
 
-FULL = os.environ.get("SCENARIO_FULL", "") not in ("", "0")
 Ends = Callable[..., None]
+
+
+def mend_moto(patch: pytest.MonkeyPatch) -> None:
+    """Some of moto's ways with FIFO queues break the order, or hold up groups, whoever the client is: sequence numbers
+    are drawn by lot, a long poll goes by the groups that were in flight at its beginning, calls are not kept apart from
+    one another, and what was made visible still counts as in flight for the rest of that millisecond."""
+    from moto.sqs import models
+
+    backend: Any = models.SQSBackend
+    lock = threading.RLock()
+    receive = backend.receive_message
+
+    def receive_in_turn(self: Any, name: str, count: int, wait_s: int, *more: Any) -> Any:
+        until = time.monotonic() + wait_s
+        while True:
+            with lock:
+                found = receive(self, name, count, 0, *more)
+            if found or time.monotonic() > until:
+                return found
+            time.sleep(0.02)
+
+    patch.setattr(backend, "receive_message", receive_in_turn)
+    for action in ("change_message_visibility_batch", "delete_message_batch"):
+        patch.setattr(backend, action, in_turn(lock, getattr(backend, action)))
+    numbers = itertools.count(1)
+    add = models.Queue.add_message
+
+    def add_in_sequence(self: Any, message: Any) -> Any:
+        message.sequence_number = f"{next(numbers):020}"
+        return add(self, message)
+
+    patch.setattr(models.Queue, "add_message", add_in_sequence)
+    patch.setattr(models.Message, "visible", property(lambda self: time.time() * 1000 >= self.visible_at))
+
+
+def in_turn(lock: Any, act: Any) -> Any:
+    def locked(*args: Any) -> Any:
+        with lock:
+            return act(*args)
+
+    return locked
+
+
+@pytest.fixture(scope="module", params=["memory", "moto", pytest.param("elasticmq", marks=pytest.mark.java)])
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    patch = pytest.MonkeyPatch()
+    if request.param == "moto":
+        mend_moto(patch)
+    start = sqs_servers.SERVERS[request.param]()
+    try:
+        server = start.__enter__()
+    except Unavailable as why:
+        pytest.skip(str(why))
+    try:
+        yield server.url
+    finally:
+        start.__exit__(None, None, None)
+        patch.undo()
 
 
 @pytest.fixture
