@@ -51,6 +51,8 @@ ROWS = (
     Row("memory", "loaded_rss_mb", "RSS, TLS, after load (MB)", most=17.5),
     Row("start", "start_ms", "start to first delivery, TLS (ms)", most=60),
     Row("idle", "idle_cpu_ms_per_minute", "idle CPU (ms a minute)", most=2),
+    Row("idle", "idle_wakeups_per_minute", "  wake-ups a minute"),
+    Row("idle", "idle_bare_ms_per_minute", "  CPU of a process that does nothing but wake so often (ms)"),
     Row("idle", "idle_receives_per_minute", "idle receive calls a minute, 2 receivers", most=7),
     Row("slow", "times_ideal", "5 % take 2 s, 20 slots (× ideal)", most=1.3),
     Row("flat", "early_dirty_mb", "private dirty after 100,000 messages (MB)", most=7.5),

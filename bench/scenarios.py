@@ -7,6 +7,7 @@ the last delete. No budgets here: those are in budgets.py.
 from __future__ import annotations
 
 import heapq
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -97,18 +98,38 @@ def idle(subjects: list[Subject], *, tls: str, minutes: float = 1.0) -> dict[str
             entered.append(trial.__enter__())
             trial.wait(trial.stub, "done", 30)
         time.sleep(5.0)
-        before = [(trial.cpu_seconds(), trial.stub.ask("stats")["receives"]) for trial in trials]
+        before = [(trial.cpu_seconds(), trial.stub.ask("stats")["receives"], trial.wakeups()) for trial in trials]
         time.sleep(minutes * 60)
+        # On a virtual machine that was idle, waking up costs a multiple of what is done then; so the wake-ups are told,
+        # and what they cost a process that does nothing else.
+        after = [(trial.cpu_seconds(), trial.stub.ask("stats")["receives"], trial.wakeups()) for trial in trials]
+        bare_ms = bare_wakeup_ms(after[0][2] - before[0][2])
         figures = {}
-        for trial, (cpu_s, receives) in zip(trials, before, strict=True):
+        for trial, (cpu_s, receives, woken), (cpu_now_s, receives_now, woken_now) in zip(
+            trials, before, after, strict=True
+        ):
             figures[trial.subject.name] = {
-                "idle_cpu_ms_per_minute": (trial.cpu_seconds() - cpu_s) * 1000 / minutes,
-                "idle_receives_per_minute": (trial.stub.ask("stats")["receives"] - receives) / minutes,
+                "idle_cpu_ms_per_minute": (cpu_now_s - cpu_s) * 1000 / minutes,
+                "idle_receives_per_minute": (receives_now - receives) / minutes,
+                "idle_wakeups_per_minute": (woken_now - woken) / minutes,
+                "idle_bare_ms_per_minute": bare_ms * (woken_now - woken) / minutes,
             }
         return figures
     finally:
         for trial in entered:
             trial.__exit__()
+
+
+def bare_wakeup_ms(times: int) -> float:
+    """CPU that one wake-up costs a process that only sleeps and wakes, as often as that in a quarter of a minute."""
+    times = max(1, min(times, 30) // 4)
+    program = (
+        "import select, time; e = select.epoll(); e.poll(1.0); began = time.process_time()\n"
+        f"for _ in range({times}): e.poll({15 / times})\n"
+        f"print((time.process_time() - began) * 1000 / {times})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 def ideal_slow_s(total: int, slots: int) -> float:

@@ -189,6 +189,11 @@ class Trial:
             fields[name.rstrip(":")] = int(kilobytes) * 1024 / 1e6
         return fields["Rss"], fields["Private_Dirty"]
 
+    def wakeups(self) -> int:
+        """How often the program under test has gone to sleep so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("\nvoluntary_ctxt_switches:", 1)[1].split()[0])
+
     def cpu_seconds(self) -> float:
         return cpu_seconds(self.process.pid)
 
