@@ -54,7 +54,8 @@ class Ledger:
         self.handler = Spans()
         self.stopped: dict[str, Spans] = {}
         self.ended: dict[str, float] = {}
-        self.leaving: dict[str, float] = {}  # when it was told to end
+        self.killed: set[str] = set()
+        self.cut: dict[str, list[float]] = {}  # when a sidecar that was told to end cuts its POSTs off
         self.sent = 0
         self.finished = 0
         self.duplicates = 0
@@ -93,10 +94,10 @@ class Ledger:
         stopped = self.stopped.get(holder, Spans())
         if self.handler.touch(accepted_at - 0.2, accepted_at + 0.2):
             return "the handler's answer was cut off"
-        if ended_at < again_at and last - accepted_at < DELETED_WITHIN_S:
-            return "the sidecar was ended before it could delete"
-        if self.leaving.get(holder, float("inf")) < accepted_at + 0.2 and ended_at < again_at:
-            return "the sidecar was told to end"
+        if holder in self.killed and ended_at < again_at and ended_at - accepted_at < DELETED_WITHIN_S:
+            return "the sidecar was killed before it could delete"
+        if any(abs(accepted_at - cut_at) < 0.2 for cut_at in self.cut.get(holder, ())):
+            return "the POST was cut off as its answer came"
         disturbed = sorted(self.sqs.within(accepted_at, last) + stopped.within(accepted_at, last))
         well_from = accepted_at
         for start, end in disturbed:

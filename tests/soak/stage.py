@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 HANG_S = 30.0  # longer than the sidecar's own patience
 BACKLOG = 400
+SHUTDOWN_S = 5
 # SIGTERM: 5 s for the handler, 3 s to settle, 2 s for a receive on the wire.
 LONGEST_END_S = 12.0
 GROUPS = 25
@@ -101,7 +102,7 @@ class Stage:
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{self._agent.port}/credentials",
             "CARRIER_WEBHOOK_ENDPOINT": self.world.handler.url + f"/{name}",
             "CARRIER_WEBHOOK_REQUEST_TIMEOUT": "20s",
-            "CARRIER_SHUTDOWN_TIMEOUT": "5s",
+            "CARRIER_SHUTDOWN_TIMEOUT": f"{SHUTDOWN_S}s",
             "CARRIER_SQS_RECEIVERS": "2",
             "CARRIER_MAX_IN_FLIGHT": "30",
             "CARRIER_LOG_LEVEL": "warn",
@@ -383,12 +384,13 @@ class Stage:
         if sidecar is None:
             return nothing
         now = self._loop.now()
-        self.ledger.leaving[name] = now
+        self.ledger.cut[name] = [now, now + 0.05 * len(signums), now + SHUTDOWN_S]
         for signum in signums:
             sidecar.signal(signum)
             time.sleep(0.05)
         if signums == (signal.SIGKILL,):
             self.ledger.ended[name] = now
+            self.ledger.killed.add(name)
         self.shaken = None
         self._leaving[name] = (sidecar, now)
         return lambda: self._may_be_replaced.append(name)
