@@ -12,8 +12,14 @@ from carrier_sidecar.loop.selecting import SelectingLoop
 
 
 def skew(file: Path) -> None:
+    offset_s = 0.0
+
     def wall(self: SelectingLoop) -> float:
-        return time.time() + float(file.read_text())
+        nonlocal offset_s
+        text = file.read_text()
+        if text:  # not while the test is writing it
+            offset_s = float(text)
+        return time.time() + offset_s
 
     SelectingLoop.wall = wall  # type: ignore[method-assign]  # what this program is for
 
