@@ -29,7 +29,7 @@ else:
     import _signal as signal  # the same without the enumerations, which cost an import of enum
 
 # The poller sleeps on a clock that stands still during suspend, our timers' clock does not: look again every so often.
-LONGEST_SLEEP_S = 5.0
+LONGEST_SLEEP_S = 20.0
 EVENTS_AT_ONCE = 128
 
 clock_gettime = time.clock_gettime
