@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := dev,operator
 
 .DEFAULT_GOAL := help
-.PHONY: mutate soak help venv demo test scenario integration e2e bench lint format docs crds clean
+.PHONY: mutate fuzz soak help venv demo test scenario integration e2e bench lint format docs crds clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench: venv ## CPU, memory, start and throughput against a baseline (ONLY=name R
 
 mutate: venv ## break the promises one at a time in the source: the tests must notice each (minutes)
 	@$(BIN)/python -m tools.mutate
+
+fuzz: venv ## broken admission reviews against the injector: nothing crashes, nothing wrong is allowed (COUNT=100000 SEED=1)
+	@$(BIN)/python -m bench.fuzz_reviews $(or $(COUNT),100000) --seed $(or $(SEED),1)
 
 lint: venv ## linters, types and layers only
 	@$(BIN)/python tools/checks.py lint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
 import logging
 import sys
@@ -30,6 +31,9 @@ class JsonFormatter(logging.Formatter):
 
 def set_up(level: str) -> None:
     """Sends everything of this level and above to stdout, replacing what was there."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Texts from outside may hold half a surrogate pair: an escape, in JSON as in Python, and no lost line.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,8 @@ class Review:
 def decode(body: bytes) -> Review:
     """The review of a request's body. BadReview when it is anything else."""
     try:
-        document = json.loads(body, parse_constant=_no_constant)
+        # Decoded here: json.loads would guess at UTF-16 and UTF-32, and let surrogates through.
+        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadReview(f"not JSON: {type(error).__name__}") from error
     if not isinstance(document, dict) or document.get("kind") != "AdmissionReview":
@@ -102,3 +104,11 @@ def _text(request: Json, key: str) -> str:
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    """1e999 would be read as infinity, which can't be written as JSON again."""
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(digits)
+    return value

@@ -225,6 +225,9 @@ BAD: list[tuple[str, Any]] = [
     ("another kind", review(object={"apiVersion": "v1", "kind": "Service"})),
     ("a pod of another shape", review(object={"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [1]}})),
     ("not UTF-8", b'{"kind": "\xff"}'),
+    ("UTF-16", json.dumps(review()).encode("utf-16")),
+    ("a byte order mark", json.dumps(review()).encode("utf-8-sig")),
+    ("infinite", json.dumps(review()).replace('"x"}]', '"x", "y": 1e999}]').encode()),
     ("empty", b""),
 ]
 
