@@ -1,9 +1,9 @@
 """Injection: pod, namespace, bindings, cluster facts and a token in; a patch, or reasons, out. Pure.
 
 The same function serves the webhook (token: random) and carrierctl (token: a hash, so that output in Git is stable).
-Whether is selection.py's, what the container looks like is container.py's; here is where it goes and what else the pod
-gets: the drain barrier's hooks, the mask over the API token, the annotation. Applied to its own result it changes
-nothing.
+Whether is selection.py's, which ports and whether it can be done is plan.py's, what the container looks like is
+container.py's; here is where it goes and what else the pod gets: the drain barrier's hooks, the mask over the API
+token, the annotation. Applied to its own result it changes nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from . import annotation, container, patch, pods, render, selection
 from .container import ClusterFacts
 from .identity import Identity, identity_of
 from .models import Binding
+from .plan import Planned, plan
 from .pods import Json
 from .policy import Unaccepted
 from .rules import seconds
@@ -52,22 +53,6 @@ class Injection:
         self.warnings = tuple(warnings)
 
 
-class _Planned:
-    """One sidecar to be: its binding, its ports, and where its container stands already."""
-
-    __slots__ = ("barrier", "binding", "health_port", "native", "probe_port", "standing", "webhook_port")
-
-    def __init__(self, binding: Binding, *, native: bool, webhook_port: int, health_port: int, probe_port: int,
-                 barrier: bool, standing: Json | None) -> None:  # fmt: skip
-        self.binding = binding
-        self.native = native
-        self.webhook_port = webhook_port
-        self.health_port = health_port
-        self.probe_port = probe_port
-        self.barrier = barrier
-        self.standing = standing
-
-
 def inject(
     pod: Mapping[str, Any],
     namespace: str,
@@ -86,9 +71,9 @@ def inject(
     pods.check_shape(pod)
     here = [binding for binding in bindings if binding.namespace == namespace]
     verdict = selection.select(selection.Facts(pod, here, native=cluster.native, completes=completes))
-    skipped = list(verdict.skipped)
+    planned, unplanned = plan(pod, verdict.chosen, cluster)
+    skipped = [*verdict.skipped, *unplanned]
     warnings: list[str] = []
-    planned = _plan(pod, verdict.chosen, cluster, skipped)
     changed = dict(pod)
     if planned:
         changed = _apply(pod, planned, cluster, token, warnings)
@@ -104,9 +89,8 @@ def decide(
     pods.check_shape(pod)
     here = [binding for binding in bindings if binding.namespace == namespace]
     verdict = selection.select(selection.Facts(pod, here, native=cluster.native))
-    skipped = list(verdict.skipped)
-    planned = _plan(pod, verdict.chosen, cluster, skipped)
-    return tuple(it.binding for it in planned), tuple(skipped)
+    planned, unplanned = plan(pod, verdict.chosen, cluster)
+    return tuple(it.binding for it in planned), (*verdict.skipped, *unplanned)
 
 
 def offline_token(pod: Mapping[str, Any], bindings: Sequence[Binding | Unaccepted]) -> str:
@@ -119,102 +103,6 @@ def offline_token(pod: Mapping[str, Any], bindings: Sequence[Binding | Unaccepte
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _plan(
-    pod: Mapping[str, Any], chosen: Sequence[Binding], cluster: ClusterFacts, skipped: list[Skipped]
-) -> list[_Planned]:
-    """The sidecars that can be made, in order; for each other a reason."""
-    ours = pods.our_containers(pod)
-    host_network = pods.host_network(pod)
-    annotations = pods.texts(pods.mapping(pod, "metadata"), "annotations")
-    barrier = not host_network and annotations.get(pods.DRAIN_BARRIER) != "false"
-    taken = _declared_ports(pod)
-    chosen_names = {pods.container_name(it.name) for it in chosen}
-    taken |= {port for name, it in ours.items() if name not in chosen_names and (port := _standing_probe_port(it))}
-    planned: list[_Planned] = []
-    for binding in chosen:
-        standing = ours.get(pods.container_name(binding.name))
-        why = _foreign(pod, binding, standing) or _unknown_volume(pod, binding)
-        ports = None if why else _ports(pod, binding)
-        if why is None and ports is None:
-            why = Skipped(
-                selection.PORT_UNKNOWN, f"carrier: {binding.name}: no container port of that name", binding.name
-            )
-        probe_port = None if why else _free_port(binding, standing, taken)
-        if why is None and probe_port is None:
-            why = Skipped(selection.NO_FREE_PORT, f"carrier: {binding.name}: no free port for probes", binding.name)
-        if why is not None or ports is None or probe_port is None:
-            skipped.extend([why] if why else [])
-            continue
-        taken.add(probe_port)
-        planned.append(
-            _Planned(
-                binding,
-                native=selection.can_be_native(binding, cluster.native),
-                webhook_port=ports[0],
-                health_port=ports[1],
-                probe_port=probe_port,
-                barrier=barrier and binding.spec.sidecar.drain_barrier,
-                standing=standing,
-            )
-        )
-    return planned
-
-
-def _foreign(pod: Mapping[str, Any], binding: Binding, standing: Json | None) -> Skipped | None:
-    name = pods.container_name(binding.name)
-    spec = pods.mapping(pod, "spec")
-    others = [*pods.all_containers(pod), *pods.objects(spec, "ephemeralContainers")]
-    if not any(it.get("name") == name and it is not standing for it in others):
-        return None
-    return Skipped(selection.FOREIGN_CONTAINER, f"carrier: the pod has another container called {name}", binding.name)
-
-
-def _unknown_volume(pod: Mapping[str, Any], binding: Binding) -> Skipped | None:
-    mounts = binding.spec.sidecar.volume_mounts or ()
-    names = {volume.get("name") for volume in pods.objects(pods.mapping(pod, "spec"), "volumes")}
-    for mount in mounts:
-        if mount.name not in names:
-            message = f"carrier: {binding.name}: the pod has no volume {mount.name}"
-            return Skipped(selection.VOLUME_UNKNOWN, message, binding.name)
-    if len({mount.mount_path for mount in mounts}) != len(mounts):
-        return Skipped(selection.MOUNT_TAKEN, f"carrier: {binding.name}: two mounts at one path", binding.name)
-    return None
-
-
-def _ports(pod: Mapping[str, Any], binding: Binding) -> tuple[int, int] | None:
-    """The webhook's and the health check's port as numbers; None when a name is not found."""
-    webhook = binding.spec.webhook
-    port = render.DEFAULT_PORT if webhook.port is None else pods.port_of(pod, webhook.port)
-    check = webhook.health_check
-    health = port if check is None or check.port is None else pods.port_of(pod, check.port)
-    return None if port is None or health is None else (port, health)
-
-
-def _declared_ports(pod: Mapping[str, Any]) -> set[int]:
-    return {
-        entry["containerPort"]
-        for it in pods.all_containers(pod)
-        if not pods.is_ours(it)
-        for entry in pods.objects(it, "ports")
-        if isinstance(entry.get("containerPort"), int)
-    }
-
-
-def _standing_probe_port(standing: Json | None) -> int | None:
-    address = pods.env_value(standing, "CARRIER_PROBE_ADDRESS") if standing is not None else None
-    digits = (address or "").rpartition(":")[2]
-    return int(digits) if digits.isascii() and digits.isdigit() and 0 < int(digits) < 65536 else None
-
-
-def _free_port(binding: Binding, standing: Json | None, taken: set[int]) -> int | None:
-    """The port that the sidecar has already, else the first free one from the binding's on."""
-    wanted = binding.spec.sidecar.probe_port
-    has = _standing_probe_port(standing)
-    if has is not None and has >= wanted and has not in taken:
-        return has
-    return next((port for port in range(wanted, 65536) if port not in taken), None)
-
-
 def standing_token(pod: Mapping[str, Any]) -> str | None:
     """The token that the pod's sidecars have already."""
     for it in pods.our_containers(pod).values():
@@ -225,7 +113,7 @@ def standing_token(pod: Mapping[str, Any]) -> str | None:
 
 
 def _apply(
-    pod: Mapping[str, Any], planned: Sequence[_Planned], cluster: ClusterFacts, token: str, warnings: list[str]
+    pod: Mapping[str, Any], planned: Sequence[Planned], cluster: ClusterFacts, token: str, warnings: list[str]
 ) -> Json:
     spec = pods.mapping(pod, "spec")
     metadata = pods.mapping(pod, "metadata")
@@ -271,7 +159,7 @@ def _apply(
 
 def _wanted(
     pod: Mapping[str, Any],
-    it: _Planned,
+    it: Planned,
     cluster: ClusterFacts,
     token: str,
     barriers: Sequence[int],
@@ -343,7 +231,7 @@ def _note_made(made: list[str], parent: Mapping[str, Any], key: str, path: str) 
         made.append(path)
 
 
-def _status(pod: Mapping[str, Any], planned: Sequence[_Planned], cluster: ClusterFacts, made: Sequence[str]) -> str:
+def _status(pod: Mapping[str, Any], planned: Sequence[Planned], cluster: ClusterFacts, made: Sequence[str]) -> str:
     names = {it.binding.name for it in planned}
     ours = pods.our_containers(pod)
     kept = [
@@ -358,7 +246,7 @@ def _status(pod: Mapping[str, Any], planned: Sequence[_Planned], cluster: Cluste
     return annotation.InjectionStatus([*kept, *new], made).text()
 
 
-def _warn_of_grace(spec: Json, planned: Sequence[_Planned], warnings: list[str]) -> None:
+def _warn_of_grace(spec: Json, planned: Sequence[Planned], warnings: list[str]) -> None:
     grace_s = pods.number(spec, "terminationGracePeriodSeconds", DEFAULT_GRACE_S)
     needed_s = max(seconds(it.binding.spec.sidecar.shutdown_timeout) for it in planned) + GRACE_MARGIN_S
     if grace_s < needed_s:
