@@ -108,7 +108,7 @@ def test_a_key_that_may_not_be_used(world: World) -> None:
 
 
 def test_no_credentials_anywhere(world: World) -> None:
-    sidecar = world.start(wait=False, **NO_KEYS)
+    sidecar = world.start(wait=False, environ=NO_KEYS)
     assert sidecar.wait(10) == 3
     error = sidecar.wait_for("queue_refused")["error"]
     for part in ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_EC2_METADATA_DISABLED"):

@@ -160,9 +160,8 @@ def test_the_census_after_any_changes_is_that_of_a_fresh_start(steps: list[tuple
             bindings.pop(name, None)
             shop.census.drop_binding("shop", name)
         elif what == "pod":
-            labels, annotations = value  # type: ignore[misc]  # by the strategy
-            pods[name] = live_pod(name, owner=None, annotations=annotations)
-            pods[name]["metadata"]["labels"] = dict(labels)  # type: ignore[index]  # a document
+            pods[name] = live_pod(name, owner=None, annotations=value[1])  # type: ignore[index]  # by the strategy
+            pods[name]["metadata"]["labels"] = dict(value[0])  # type: ignore[index]  # by the strategy
             shop.put(pods[name])
         else:
             pods.pop(name, None)

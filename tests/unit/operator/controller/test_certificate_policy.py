@@ -92,6 +92,12 @@ def test_an_expired_leaf_is_not_waited_with() -> None:
     assert what(Observed(CA, LEAF, bundle=[CA], served=["leaf1"], published_s=0.1), 301) == MAKE_LEAF
 
 
+def test_a_leaf_of_a_ca_that_is_lost_is_replaced_at_once() -> None:
+    """Nothing trusts it any more: waiting until its successor is trusted everywhere would only prolong that."""
+    made = Certificate("ca9", 10, 910)
+    assert what(Observed(made, LEAF, bundle=[made], served=["leaf1"], published_s=0.1), 10) == MAKE_LEAF
+
+
 def test_a_leaf_that_lacks_a_name_or_whose_ca_is_another_is_replaced() -> None:
     for leaf in (Certificate("l", 0, 300, signer="ca1"), Certificate("l", 0, 300, signer="ca0", names=NAMES)):
         assert what(Observed(CA, leaf, bundle=[CA], published_s=9), 10) == MAKE_LEAF
@@ -165,17 +171,20 @@ def test_no_review_ever_meets_a_certificate_that_is_not_trusted(
     history: list[list[Certificate]] = []
     leaves: list[Certificate | None] = []
     emptied_until = -1
+    lost: set[str] = set()  # CAs of which neither a Secret nor caBundle is left: nobody can restore trust in them
     for now in range(600):
         for when, thing in trouble:
-            if when == now and thing == "ca":
+            if when != now:
+                continue
+            if thing == "ca":
                 world.ca, world.previous, world.published_at = None, [], None
-            elif when == now and thing == "leaf":
+            elif thing == "leaf":
                 world.leaf = None
-            elif when == now:
+            else:
                 world.bundle = []
-                emptied_until = (
-                    now + api_lag + 2
-                )  # until it is restored, nothing is trusted: that is what emptying means
+                emptied_until = now + api_lag + 2  # until it is restored, nothing is trusted
+            left = {it.fingerprint for it in (world.ca, *world.previous, *world.bundle) if it is not None}
+            lost |= world.known.keys() - left
         for _ in range(3):
             world.act(now)
         history.append(list(world.bundle))
@@ -191,4 +200,4 @@ def test_no_review_ever_meets_a_certificate_that_is_not_trusted(
         for served in world.served:
             if served is not None and now > api_lag:
                 assert now < served.not_after, f"expired at {now}"
-                assert served.signer in trusted, f"not trusted at {now}"
+                assert served.signer in trusted | lost, f"not trusted at {now}"
