@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import json
 import os
@@ -61,6 +62,7 @@ class SidecarProcess:
             start_new_session=True,
         )
         self.pid = self.process.pid
+        atexit.register(self.process.kill)  # a test run that is broken off leaves nothing behind
         self._readers = [
             threading.Thread(target=self._read, args=(pipe,), daemon=True)
             for pipe in (self.process.stdout, self.process.stderr)
@@ -135,6 +137,7 @@ class SidecarProcess:
             self.signal(signal.SIGKILL)
             self.process.wait(10)
         self._join()
+        atexit.unregister(self.process.kill)
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()

@@ -33,9 +33,9 @@ class Soak:
         self.show: Callable[[str], None] = lambda line: None
         self._rates = {"standard": rate, "fifo": rate * FIFO_RATE if queue == "both" else rate}
         kinds = ("standard", "fifo") if queue == "both" else (queue,)
-        self.stages = [Stage(seed, fifo=kind == "fifo") for kind in kinds]
         wanted = only.split(",") if only else [kind.name for kind in KINDS]
         self.events = schedule(seed, length_s, tuple(kind for kind in KINDS if kind.name in wanted))
+        self.stages = [Stage(seed, fifo=kind == "fifo") for kind in kinds]
         self._memory: dict[str, list[tuple[float, int]]] = {stage.name: [] for stage in self.stages}
         self._took_s = 0.0
         self._begin_at = 0.0
