@@ -64,13 +64,18 @@ def entitled(namespace: str, pod: Json) -> set[str]:
     """The bindings whose sidecars a pod of this namespace may get."""
     metadata, spec = pod.get("metadata") or {}, pod.get("spec") or {}
     annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
+    if "kubernetes.io/config.mirror" in annotations:
+        return set()
     owners = [it.get("kind") for it in metadata.get("ownerReferences") or ()]
-    if "kubernetes.io/config.mirror" in annotations or "Node" in owners:
+    if "Node" in owners:
         return set()
     if annotations.get("kubernetes.io/config.source") not in (None, "api"):
         return set()
     node = spec.get("nodeSelector") or {}
-    if (spec.get("os") or {}).get("name") == "windows" or "windows" in list(node.values()):
+    if (spec.get("os") or {}).get("name") == "windows" or "windows" in (
+        node.get("kubernetes.io/os"),
+        node.get("beta.kubernetes.io/os"),
+    ):
         return set()
     if annotations.get("carrier.dev/inject") not in (None, "true"):
         return set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any
 
 from . import pods, render
@@ -19,26 +20,47 @@ IMAGE_USER = 65532  # USER of the sidecar's image
 MASK_VOLUME = "carrier-no-token"
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 DEFAULT_CPU = "10m"
+LIMITED_CPU = "100m"  # where there must be a limit; with less a sidecar's start would be held up by it for seconds
 DEFAULT_MEMORY = "64Mi"
 
 _LIST_KEYS = {"env": "name", "volumeMounts": "mountPath", "ports": "containerPort"}
 
 
 class ClusterFacts:
-    """What is known of the cluster: the sidecar's image, whether every kubelet can run native sidecars (1.29)."""
+    """What is known of the cluster: the sidecar's image, whether every kubelet can run native sidecars (1.29), and the
+    namespaces whose quotas refuse containers without a CPU limit.
+    """
 
-    __slots__ = ("image", "image_pull_policy", "native")
+    __slots__ = ("cpu_limited", "image", "image_pull_policy", "native")
 
-    def __init__(self, image: str, *, native: bool, image_pull_policy: str | None = None) -> None:
+    def __init__(
+        self,
+        image: str,
+        *,
+        native: bool,
+        image_pull_policy: str | None = None,
+        cpu_limited: Collection[str] = frozenset(),
+    ) -> None:
         self.image = image
         self.native = native
         self.image_pull_policy = image_pull_policy
+        self.cpu_limited = cpu_limited
 
 
 class PodFacts:
     """What the pod adds to a sidecar beside its `Place`."""
 
-    __slots__ = ("barrier", "guaranteed", "host_network", "identity", "mask_token", "native", "probe_port", "root")
+    __slots__ = (
+        "barrier",
+        "cpu_limited",
+        "guaranteed",
+        "host_network",
+        "identity",
+        "mask_token",
+        "native",
+        "probe_port",
+        "root",
+    )
 
     def __init__(
         self,
@@ -49,6 +71,7 @@ class PodFacts:
         host_network: bool = False,
         barrier: bool = True,
         guaranteed: bool = False,
+        cpu_limited: bool = False,
         root: bool = False,
         mask_token: bool = True,
     ) -> None:
@@ -58,6 +81,7 @@ class PodFacts:
         self.host_network = host_network
         self.barrier = barrier
         self.guaranteed = guaranteed
+        self.cpu_limited = cpu_limited
         self.root = root
         self.mask_token = mask_token
 
@@ -80,7 +104,7 @@ def sidecar_container(binding: Binding, place: render.Place, facts: PodFacts, cl
             container["readinessProbe"] = _probe("/readyz", port, period_s=5, failures=1)
         if facts.barrier:
             container["lifecycle"] = {"preStop": hook("drain", place.token, port)}
-    container["resources"] = _resources(binding, guaranteed=facts.guaranteed)
+    container["resources"] = _resources(binding, facts)
     container["securityContext"] = _security_context(root=facts.root)
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     container["volumeMounts"] = _mounts(binding, facts)
@@ -118,17 +142,21 @@ def _env(binding: Binding, place: render.Place, facts: PodFacts) -> list[Json]:
     return list(env.values())
 
 
-def _resources(binding: Binding, *, guaranteed: bool) -> Json:
-    """Memory request = limit; no CPU limit, but for pods whose other containers all have one (QoS class Guaranteed)."""
+def _resources(binding: Binding, facts: PodFacts) -> Json:
+    """Memory request = limit; no CPU limit, but for pods whose other containers all have one equal to their request
+    (QoS class Guaranteed) and in namespaces whose quota refuses containers without.
+    """
     given = binding.spec.sidecar.resources
     dumped = given.model_dump(by_alias=True, exclude_none=True) if given is not None else {}
     requests, limits = dict(dumped.get("requests", {})), dict(dumped.get("limits", {}))
     memory = limits.get("memory") or requests.get("memory") or DEFAULT_MEMORY
     limits.setdefault("memory", memory)
     requests.setdefault("memory", memory)
-    requests.setdefault("cpu", limits.get("cpu") or DEFAULT_CPU)
-    if guaranteed and given is None:
-        limits["cpu"] = requests["cpu"]
+    if facts.guaranteed or facts.cpu_limited:
+        limits.setdefault("cpu", requests.get("cpu") or LIMITED_CPU)
+    if facts.guaranteed:
+        requests.setdefault("cpu", limits["cpu"])
+    requests.setdefault("cpu", dumped.get("limits", {}).get("cpu") or DEFAULT_CPU)
     return {
         "requests": {key: requests[key] for key in ("cpu", "memory")},
         "limits": {key: limits[key] for key in ("cpu", "memory") if key in limits},

@@ -76,7 +76,7 @@ def inject(
     warnings: list[str] = []
     changed = dict(pod)
     if planned:
-        changed = _apply(pod, planned, cluster, token, warnings)
+        changed = _apply(pod, namespace, planned, cluster, token, warnings)
     warnings = [it.message for it in skipped if it.skip.unexpected] + warnings
     injected = [it.binding for it in planned]
     return Injection(changed, patch.diff(dict(pod), changed), verdict, injected, skipped, warnings)
@@ -113,7 +113,12 @@ def standing_token(pod: Mapping[str, Any]) -> str | None:
 
 
 def _apply(
-    pod: Mapping[str, Any], planned: Sequence[Planned], cluster: ClusterFacts, token: str, warnings: list[str]
+    pod: Mapping[str, Any],
+    namespace: str,
+    planned: Sequence[Planned],
+    cluster: ClusterFacts,
+    token: str,
+    warnings: list[str],
 ) -> Json:
     spec = pods.mapping(pod, "spec")
     metadata = pods.mapping(pod, "metadata")
@@ -129,7 +134,7 @@ def _apply(
     for it in planned:
         identity = identity_of(identity_sources, it.webhook_port)
         disagreeing.update(dict.fromkeys(identity.disagreeing))
-        wanted = _wanted(pod, it, cluster, token, barriers, identity, guaranteed=guaranteed, mask=mask)
+        wanted = _wanted(pod, namespace, it, cluster, token, barriers, identity, guaranteed=guaranteed, mask=mask)
         finished[wanted["name"]] = container.overlay(it.standing, wanted) if it.standing is not None else wanted
     if disagreeing:
         warnings.append(
@@ -159,6 +164,7 @@ def _apply(
 
 def _wanted(
     pod: Mapping[str, Any],
+    namespace: str,
     it: Planned,
     cluster: ClusterFacts,
     token: str,
@@ -185,6 +191,7 @@ def _wanted(
         host_network=host_network,
         barrier=it.barrier,
         guaranteed=guaranteed,
+        cpu_limited=namespace in cluster.cpu_limited,
         root=pods.mapping(pods.mapping(pod, "spec"), "securityContext").get("runAsUser") == 0,
         mask_token=mask,
     )

@@ -1,5 +1,5 @@
-"""What is known of the cluster: accepted bindings by namespace, and whether every kubelet can run native
-sidecars.
+"""What is known of the cluster: accepted bindings by namespace, whether every kubelet can run native sidecars, and
+which namespaces' quotas ask for CPU limits.
 
 Filled by reflectors, read by the webhook. Bindings are validated once, when they come, not once per pod.
 """
@@ -83,3 +83,43 @@ class NodeStore:
     def drop(self, document: dict[str, Any]) -> None:
         """A node is gone."""
         self._versions.pop(self.reduce(document)[0], None)
+
+
+class QuotaStore:
+    """Namespaces where a container without a CPU limit is refused: those with a ResourceQuota over limits.cpu."""
+
+    def __init__(self) -> None:
+        self.namespaces: frozenset[str] = frozenset()
+        self._quotas: set[tuple[str, str]] = set()
+
+    def reduce(self, document: dict[str, Any]) -> tuple[str, str] | None:
+        """Namespace and name, if the quota is one over limits.cpu. Scopes are not looked at: a limit more does no
+        harm.
+        """
+        hard = (document.get("spec") or {}).get("hard") or {}
+        return _name(document) if "limits.cpu" in hard else None
+
+    def replace(self, objects: list[Any]) -> None:
+        """These are all quotas there are."""
+        self._keep({found for found in objects if found is not None})
+
+    def put(self, document: dict[str, Any]) -> None:
+        """A quota is new or changed; mostly what it has counted changed, which is nothing to us."""
+        if self.reduce(document) is None:
+            self.drop(document)
+        else:
+            self._keep(self._quotas | {_name(document)})
+
+    def drop(self, document: dict[str, Any]) -> None:
+        """A quota is gone."""
+        self._keep(self._quotas - {_name(document)})
+
+    def _keep(self, quotas: set[tuple[str, str]]) -> None:
+        if quotas != self._quotas:
+            self._quotas = quotas
+            self.namespaces = frozenset(namespace for namespace, _ in quotas)
+
+
+def _name(document: dict[str, Any]) -> tuple[str, str]:
+    metadata = document.get("metadata") or {}
+    return str(metadata.get("namespace")), str(metadata.get("name"))

@@ -14,7 +14,7 @@ from carrier_operator.kube.client import Client
 from carrier_operator.kube.config import ClusterConfig
 from carrier_operator.kube.reflector import Reflector
 from carrier_operator.models import GROUP, PLURAL, VERSION
-from carrier_operator.stores import BindingStore, NodeStore
+from carrier_operator.stores import BindingStore, NodeStore, QuotaStore
 
 from .certificate import SecretStore, ServingCertificate, follow_files
 from .server import State, Webhook, probes
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 BINDINGS_PATH = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 NODES_PATH = "/api/v1/nodes"
+QUOTAS_PATH = "/api/v1/resourcequotas"
 # asyncio sets 256 KiB aside for each TLS connection; reviews are read as well in pieces of this size.
 TLS_READ_BYTES = 32 << 10
 IDLE_CONNECTION_S = 120.0  # the API server's own idle time is 90 s
@@ -40,6 +41,7 @@ class Injector:
         self._client = Client(cluster)
         self._bindings = BindingStore(settings.policy)
         self._nodes = NodeStore()
+        self._quotas = QuotaStore()
         self._serving = ServingCertificate()
         self._state = State(self._missing)
         self._telemetry = Telemetry(
@@ -48,7 +50,10 @@ class Injector:
             certificate_not_after=lambda: self._serving.not_after,
             ready=lambda: float(not self._state.why_not()),
         )
-        self._reflectors = {"bindings": self._reflector(BINDINGS_PATH, self._bindings)}
+        self._reflectors = {
+            "bindings": self._reflector(BINDINGS_PATH, self._bindings),
+            "quotas": self._reflector(QUOTAS_PATH, self._quotas),
+        }
         if settings.native == "auto":
             self._reflectors["nodes"] = self._reflector(NODES_PATH, self._nodes)
         self._secret: Reflector | None = None
@@ -63,7 +68,7 @@ class Injector:
                 restarted=self._telemetry.watch_restarts.inc,
             )
 
-    def _reflector(self, path: str, store: BindingStore | NodeStore) -> Reflector:
+    def _reflector(self, path: str, store: BindingStore | NodeStore | QuotaStore) -> Reflector:
         return Reflector(
             self._client,
             path,
@@ -74,7 +79,12 @@ class Injector:
 
     def _facts(self) -> ClusterFacts:
         native = self._nodes.all_native() if self._settings.native == "auto" else self._settings.native == "true"
-        return ClusterFacts(self._settings.sidecar_image, native=native, image_pull_policy=self._settings.pull_policy)
+        return ClusterFacts(
+            self._settings.sidecar_image,
+            native=native,
+            image_pull_policy=self._settings.pull_policy,
+            cpu_limited=self._quotas.namespaces,
+        )
 
     def _missing(self) -> list[str]:
         missing = [f"first list of {name}" for name, it in self._reflectors.items() if not it.synced.is_set()]

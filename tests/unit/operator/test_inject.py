@@ -144,12 +144,39 @@ def test_memory_request_is_the_limit_and_cpu_has_none() -> None:
     }
 
 
-def test_a_guaranteed_pod_stays_guaranteed() -> None:
-    full = {"limits": {"cpu": "1", "memory": "1Gi"}}
-    found = sidecar(go(subject(containers=[app(resources=full)]), matching()))
-    assert found["resources"]["limits"] == found["resources"]["requests"]
-    half = app(resources={**full, "requests": {"cpu": "500m"}})
+FULL = {"limits": {"cpu": "1", "memory": "1Gi"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "cpu"),
+    [(None, "100m"), ({"requests": {"cpu": "50m"}}, "50m"), ({"limits": {"cpu": "2", "memory": "1Gi"}}, "2")],
+)
+def test_a_guaranteed_pod_stays_guaranteed(given: dict[str, Any] | None, cpu: str) -> None:
+    binding = matching(sidecar={"resources": given} if given else {})
+    found = sidecar(go(subject(containers=[app(resources=FULL)]), binding))["resources"]
+    assert found["limits"] == found["requests"]
+    assert found["limits"]["cpu"] == cpu
+    half = app(resources={**FULL, "requests": {"cpu": "500m"}})
     assert "cpu" not in sidecar(go(subject(containers=[half]), matching()))["resources"]["limits"]
+
+
+@pytest.mark.parametrize(
+    ("given", "request_", "limit"),
+    [
+        (None, "10m", "100m"),
+        ({"requests": {"cpu": "500m"}}, "500m", "500m"),
+        ({"limits": {"cpu": "2"}}, "2", "2"),
+        ({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}, "1", "2"),
+    ],
+)
+def test_a_quota_that_asks_for_a_cpu_limit_gets_one(given: dict[str, Any] | None, request_: str, limit: str) -> None:
+    binding = matching(sidecar={"resources": given} if given else {})
+    there = ClusterFacts("carrier/sidecar:1", native=True, cpu_limited={"shop"})
+    elsewhere = ClusterFacts("carrier/sidecar:1", native=True, cpu_limited={"billing"})
+    found = sidecar(go(subject(), binding, cluster=there))["resources"]
+    assert (found["requests"]["cpu"], found["limits"]["cpu"]) == (request_, limit)
+    assert sidecar(go(subject(), matching(), cluster=elsewhere))["resources"]["limits"] == {"memory": "64Mi"}
+    assert rendered_hash(binding, there) == rendered_hash(binding, NATIVE)
 
 
 def test_resources_of_the_binding_count() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from carrier_operator.models import Binding
 from carrier_operator.policy import Policy, Unaccepted
-from carrier_operator.stores import BindingStore, NodeStore
+from carrier_operator.stores import BindingStore, NodeStore, QuotaStore
 
 
 def node(name: str, version: Any) -> dict[str, Any]:
@@ -65,3 +65,22 @@ def test_bindings_are_kept_by_namespace_accepted_or_not() -> None:
     assert [it.name for it in store.of("one")] == ["b"]
     store.replace([store.reduce(binding("c", "three"))])
     assert (len(store), [it.name for it in store.of("three")]) == (1, ["c"])
+
+
+def quota(name: str, namespace: str, *hard: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"hard": dict.fromkeys(hard, "10")}}
+
+
+def test_namespaces_whose_quota_counts_cpu_limits() -> None:
+    store = QuotaStore()
+    listed = [quota("a", "one", "limits.cpu"), quota("a", "two", "cpu", "memory"), {"metadata": {"name": "x"}}]
+    store.replace([store.reduce(it) for it in listed])
+    assert store.namespaces == {"one"}
+    store.put(quota("b", "one", "limits.cpu", "pods"))
+    store.put(quota("a", "two", "limits.cpu"))
+    assert store.namespaces == {"one", "two"}
+    store.drop(quota("a", "one", "limits.cpu"))
+    store.put(quota("a", "two", "pods"))
+    assert store.namespaces == {"one"}
+    store.drop(quota("b", "one", "limits.cpu"))
+    assert store.namespaces == frozenset()

@@ -18,7 +18,7 @@ import pytest
 
 from carrier_operator.injector import server
 from carrier_operator.injector import settings as injector_settings
-from carrier_operator.injector.run import BINDINGS_PATH, NODES_PATH, Injector
+from carrier_operator.injector.run import BINDINGS_PATH, NODES_PATH, QUOTAS_PATH, Injector
 from tests.wire.operator.certificates import Authority
 from tests.wire.operator.fake_api import FakeApi, fake_api, until
 
@@ -284,7 +284,8 @@ def test_not_ready_before_the_first_lists_and_a_certificate(tmp_path: Path) -> N
             assert (await it.plain("/livez"))[0] == 200
             status, text = await it.plain("/readyz")
             assert status == 503
-            assert {"first list of bindings", "first list of nodes", "certificate"} <= set(json.loads(text)["reasons"])
+            missing = {f"first list of {it}" for it in ("bindings", "nodes", "quotas")} | {"certificate"}
+            assert set(json.loads(text)["reasons"]) == missing
             api.put(SECRETS, secret(AUTHORITY.leaf()))
             api.list_status = 200
             await it.ready()
@@ -347,6 +348,24 @@ def test_one_old_kubelet_makes_sidecars_ordinary_containers(folder: Path) -> Non
             api.delete(NODES_PATH, "", "old")
             await until(it.injector._nodes.all_native)
             assert patched((await it.post(review()))[1])["spec"]["initContainers"]
+
+    run(test)
+
+
+def test_a_quota_over_cpu_limits_gets_what_it_asks_for(folder: Path) -> None:
+    async def test(api: FakeApi) -> None:
+        api.put(BINDINGS_PATH, binding())
+        quota = {"metadata": {"name": "q", "namespace": "shop"}, "spec": {"hard": {"limits.cpu": "4"}}}
+        api.put(QUOTAS_PATH, quota)
+        async with running(api, folder) as it:
+            await it.ready()
+            sidecar = patched((await it.post(review()))[1])["spec"]["initContainers"][0]
+            assert sidecar["resources"]["limits"] == {"cpu": "100m", "memory": "64Mi"}
+            await until(lambda: api.at(QUOTAS_PATH).watchers)
+            api.delete(QUOTAS_PATH, "shop", "q")
+            await until(lambda: not it.injector._quotas.namespaces)
+            sidecar = patched((await it.post(review()))[1])["spec"]["initContainers"][0]
+            assert sidecar["resources"]["limits"] == {"memory": "64Mi"}
 
     run(test)
 
