@@ -237,7 +237,8 @@ class Fuzz:
 
     async def one(self, number: int) -> None:
         """Gives one review to the handler, and what it injected once more."""
-        body, whole = self.review(number)
+        with _deep_documents():
+            body, whole = self.review(number)
         answer = await self._ask(number, body, whole)
         if answer is None:
             return

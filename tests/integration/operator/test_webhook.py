@@ -69,9 +69,13 @@ class InjectorProcess:
                 [sys.executable, "-m", "carrier_operator.injector"], env=environ, stdout=log, stderr=log
             )
         self.ports: dict[str, int] = {}
-        wait_until(self._serving)
-        self.url = f"https://{address}:{self.ports['reviews']}/inject"
-        wait_until(lambda: self.probe("/readyz") == 200)
+        try:
+            wait_until(self._serving)
+            self.url = f"https://{address}:{self.ports['reviews']}/inject"
+            wait_until(lambda: self.probe("/readyz") == 200)
+        except BaseException:
+            self.process.kill()
+            raise
 
     def lines(self) -> list[dict[str, Any]]:
         """What it has logged."""
@@ -110,26 +114,17 @@ def injector(
     assert not [line for line in process.lines() if "traceback" in line], process.log.read_text()
 
 
+def rendered(release: str, namespace: str, *more: str) -> list[dict[str, Any]]:
+    """The chart as a release of this name in this namespace."""
+    arguments = ["template", release, str(ROOT / "helm/carrier"), "-n", namespace, "--kube-version", "1.34", *more]
+    done = subprocess.run([binaries.helm(), *arguments], capture_output=True, text=True, check=True, timeout=120)
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
 @pytest.fixture(scope="module")
 def chart() -> list[dict[str, Any]]:
     """The chart, rendered."""
-    rendered = subprocess.run(
-        [
-            binaries.helm(),
-            "template",
-            "carrier",
-            str(ROOT / "helm/carrier"),
-            "-n",
-            "carrier-system",
-            "--kube-version",
-            "1.34",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return [document for document in yaml.safe_load_all(rendered.stdout) if document]
+    return rendered("carrier", "carrier-system")
 
 
 @contextmanager
@@ -326,6 +321,88 @@ def test_the_pods_aws_identity_reaches_the_sidecar_in_either_order(
     assert any(mount["mountPath"] == TOKEN_DIR for mount in container["volumeMounts"])
     assert [it["name"] for it in made["spec"]["containers"]] == ["app"]
     assert container["restartPolicy"] == "Always"
+
+
+def test_a_pod_under_a_quota_over_cpu_limits_is_taken_with_its_sidecar(
+    api: Any, crd: Any, namespace: str, injector: InjectorProcess, chart: list[dict[str, Any]]
+) -> None:
+    bind(crd, namespace)
+    limited = pod()
+    limited["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "1", "memory": "64Mi"}}
+    core = kubernetes.client.CoreV1Api(api)
+    with registered(api, ours(chart, injector.url, namespace)):
+        wait_until(lambda: sidecars(created(api, namespace, pod())) == ["carrier-orders"])
+        quota = {"metadata": {"name": "cpu"}, "spec": {"hard": {"limits.cpu": "4", "limits.memory": "4Gi"}}}
+        core.create_namespaced_resource_quota(namespace, quota)
+        wait_until(lambda: core.read_namespaced_resource_quota("cpu", namespace).status.hard is not None)
+
+        def taken() -> bool:
+            try:
+                made = created(api, namespace, limited)
+            except kubernetes.client.ApiException as error:
+                if "must specify limits.cpu for: carrier-orders" not in error.body:
+                    raise
+                return False  # the injector's watch has not brought the quota yet
+            container = reading.our_containers(made)["carrier-orders"]
+            return bool(container["resources"]["limits"] == {"cpu": "100m", "memory": "64Mi"})
+
+        wait_until(taken)
+
+
+def test_the_rights_that_the_chart_gives_are_enough_and_no_more(
+    api: Any, crd: Any, namespace: str, address: str, cluster: Any, kubectl: Callable[..., str], tmp_path: Path
+) -> None:
+    """The injector as its ServiceAccount, with its certificate in the Secret."""
+    release = namespace.removeprefix("carrier-")
+    documents = rendered(release, namespace, "--show-only", "templates/injector-rbac.yaml")
+    account = next(it for it in documents if it["kind"] == "RoleBinding")["subjects"][0]["name"]
+    core = kubernetes.client.CoreV1Api(api)
+    core.create_namespaced_service_account(namespace, {"metadata": {"name": account}})
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
+    (role,) = (it for it in documents if it["kind"] == "Role")
+    (secret,) = role["rules"][0]["resourceNames"]
+    certificate, key = AUTHORITY.leaf(address=address)
+    data = {"tls.crt": base64.b64encode(certificate).decode(), "tls.key": base64.b64encode(key).decode()}
+    core.create_namespaced_secret(namespace, {"metadata": {"name": secret}, "type": "kubernetes.io/tls", "data": data})
+    request = {"spec": {"expirationSeconds": 600}}
+    token = core.create_namespaced_service_account_token(account, namespace, request).status.token
+    document = yaml.safe_load(Path(cluster.kubeconfig).read_text())
+    for user in document["users"]:
+        user["user"] = {"token": token}
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
+    process = InjectorProcess(
+        cluster,
+        address,
+        tmp_path,
+        KUBECONFIG=str(tmp_path / "kubeconfig"),
+        CARRIER_INJECTOR_CERT_DIR="",
+        CARRIER_INJECTOR_CERT_SECRET=f"{namespace}/{secret}",
+        CARRIER_OPERATOR_NATIVE_SIDECARS="auto",
+    )
+    try:
+        who = f"--as=system:serviceaccount:{namespace}:{account}"
+        for may, words in (
+            (True, f"list secrets/{secret} -n {namespace}"),
+            (False, f"list secrets -n {namespace}"),
+            (False, "get secrets -n kube-system"),
+            (True, "watch carrierbindings.carrier.dev -A"),
+            (False, "update carrierbindings.carrier.dev -n default"),
+            (False, "create pods -n default"),
+            (False, "list pods -A"),
+        ):
+            asked = subprocess.run(
+                [binaries.kubectl(), "auth", "can-i", *words.split(), who],
+                env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert (words, asked.stdout.strip()) == (words, "yes" if may else "no")
+        assert not [line for line in process.lines() if "403" in str(line.get("error"))]
+    finally:
+        assert process.stop() == 0
+        kubectl("delete", "--ignore-not-found", "-f", "-", stdin=yaml.safe_dump_all(documents))
 
 
 def test_the_charts_name_puts_ours_behind_other_webhooks(chart: list[dict[str, Any]]) -> None:
