@@ -405,9 +405,19 @@ def test_the_rights_that_the_chart_gives_are_enough_and_no_more(
         kubectl("delete", "--ignore-not-found", "-f", "-", stdin=yaml.safe_dump_all(documents))
 
 
-def test_the_charts_name_puts_ours_behind_other_webhooks(chart: list[dict[str, Any]]) -> None:
+def test_the_chart_registers_the_webhook_so_that_nothing_is_held_up(chart: list[dict[str, Any]]) -> None:
     document = next(it for it in chart if it["kind"] == "MutatingWebhookConfiguration")
-    assert document["metadata"]["name"] > "pod-identity-webhook"
+    assert document["metadata"]["name"] > "pod-identity-webhook"  # called behind the others, in the order of names
+    (webhook,) = document["webhooks"]
+    assert (webhook["failurePolicy"], webhook["reinvocationPolicy"]) == ("Ignore", "IfNeeded")
+    assert (webhook["sideEffects"], webhook["admissionReviewVersions"]) == ("None", ["v1"])
+    assert webhook["timeoutSeconds"] <= 5
+    assert "caBundle" not in webhook["clientConfig"]  # the controller's, so that upgrades leave it alone
+    (rule,) = webhook["rules"]
+    assert (rule["resources"], rule["operations"]) == (["pods"], ["CREATE"])
+    names, labels = webhook["namespaceSelector"]["matchExpressions"]
+    assert {"kube-system", "carrier-system"} <= set(names["values"])
+    assert (labels["key"], labels["operator"], labels["values"]) == ("carrier.dev/injection", "NotIn", ["disabled"])
 
 
 def test_bodies_beyond_a_mebibyte_are_reviewed(
