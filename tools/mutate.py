@@ -16,10 +16,13 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools.mutations import MUTATIONS, Mutation
+from tools import mutations, operator_mutations
+from tools.mutations import Mutation
+
+MUTATIONS = (*mutations.MUTATIONS, *operator_mutations.MUTATIONS)
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("sidecar", "operator", "tests", "tools", "pyproject.toml")
+COPIED = ("sidecar", "operator", "tests", "tools", "bench", "examples", "pyproject.toml")
 TIMEOUT_S = 300
 
 
@@ -54,7 +57,7 @@ def run_tests(folder: Path, tests: tuple[str, ...]) -> str:
     if done.returncode == 0:
         return ""
     for line in done.stdout.splitlines():
-        if line.startswith(("FAILED ", "ERROR ")):
+        if line.startswith(("FAILED tests/", "ERROR tests/")):
             return line.split()[1]
     return "the tests do not start"
 

@@ -12,9 +12,12 @@ CORE = ("tests/unit/core", "tests/property/core/test_engine_model.py")
 class Mutation:
     """One change of the source that breaks a promise."""
 
-    def __init__(self, promise: str, file: str, old: str, new: str, tests: tuple[str, ...] = CORE) -> None:
+    def __init__(
+        self, promise: str, file: str, old: str, new: str, tests: tuple[str, ...] = CORE, *,
+        package: str = "sidecar/carrier_sidecar",
+    ) -> None:  # fmt: skip
         self.promise = promise
-        self.file = f"sidecar/carrier_sidecar/{file}"
+        self.file = f"{package}/{file}"
         self.old = old
         self.new = new
         self.tests = tests

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 
@@ -19,7 +20,8 @@ logging.getLogger("x").debug("not said")
 
 
 def test_half_a_surrogate_pair_loses_no_line() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, timeout=30, check=True)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, timeout=30, check=True, env=environ)
     assert done.stderr == b""
     (line,) = done.stdout.decode().splitlines()
     said = json.loads(line)
