@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import kubernetes
 import pytest
 
 from carrier_operator.kube.config import from_kubeconfig
+from carrier_operator.pods import our_containers
 from e2e.cluster.given import GivenCluster
 from tests.integration.operator.conftest import wait_until
 from tests.integration.operator.test_webhook import AUTHORITY, InjectorProcess, bind, chart, ours, registered
@@ -30,6 +32,7 @@ __all__ = ["chart"]
 
 READINESS_PERIOD_S = 0.5
 NAME = "injectors"
+PODS = 50
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +159,31 @@ def injectors(
                 it.stop()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_a_replica_that_ends(
+@contextmanager
+def behind_a_service(
+    api: Any, chart: list[dict[str, Any]], namespace: str, address: str, injectors: list[InjectorProcess]
+) -> Iterator[None]:
+    """The chart's webhook, leading to these injectors; pods pass where none answers (failurePolicy Ignore)."""
+    configuration = ours(chart, "", namespace)
+    (webhook,) = configuration["webhooks"]
+    webhook["failurePolicy"] = "Ignore"
+    webhook["clientConfig"] = {
+        "service": {"name": NAME, "namespace": namespace, "path": "/inject", "port": 443},
+        "caBundle": base64.b64encode(AUTHORITY.pem).decode(),
+    }
+    endpoints = Endpoints(api, namespace, address, injectors)
+    try:
+        with registered(api, configuration):
+            yield
+    finally:
+        endpoints.stop()
+
+
+BOTH = pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+
+
+@BOTH
+def test_a_replica_that_ends_while_pods_are_made_without_a_pause(
     how: signal.Signals,
     api: Any,
     crd: Any,
@@ -169,28 +195,17 @@ def test_a_replica_that_ends(
     record_property: Any,
 ) -> None:
     bind(crd, namespace)
-    configuration = ours(chart, "", namespace)
-    (webhook,) = configuration["webhooks"]
-    webhook["failurePolicy"] = "Ignore"
-    webhook["clientConfig"] = {
-        "service": {"name": NAME, "namespace": namespace, "path": "/inject", "port": 443},
-        "caBundle": base64.b64encode(AUTHORITY.pem).decode(),
-    }
-    endpoints = Endpoints(api, namespace, own_address, injectors)
-    try:
-        with registered(api, configuration):
-            first = Maker(cluster, namespace)
-            first.stop()
-            wait_until(lambda: all(first.one() for _ in range(20)))
-            maker = Maker(cluster, namespace)
-            time.sleep(1)
-            injectors[0].process.send_signal(how)
-            injectors[0].process.wait(20)
-            time.sleep(2 * READINESS_PERIOD_S)
-            maker.stop()
-            assert all(first.one() for _ in range(20))
-    finally:
-        endpoints.stop()
+    with behind_a_service(api, chart, namespace, own_address, injectors):
+        first = Maker(cluster, namespace)
+        first.stop()
+        wait_until(lambda: all(first.one() for _ in range(20)))
+        maker = Maker(cluster, namespace)
+        time.sleep(1)
+        injectors[0].process.send_signal(how)
+        injectors[0].process.wait(20)
+        time.sleep(2 * READINESS_PERIOD_S)
+        maker.stop()
+        assert all(first.one() for _ in range(20))
     record_property("made", maker.made)
     record_property("missed", maker.missed)
     assert maker.made > 50
@@ -199,3 +214,56 @@ def test_a_replica_that_ends(
     else:
         # Killed: until its address is gone, connections to it are refused and the pods pass (failurePolicy Ignore).
         assert maker.missed < maker.made * 0.8
+
+
+@BOTH
+def test_a_replica_that_ends_during_a_rolling_update_of_50_pods(
+    how: signal.Signals,
+    api: Any,
+    crd: Any,
+    cluster: Any,
+    namespace: str,
+    own_address: str,
+    injectors: list[InjectorProcess],
+    chart: list[dict[str, Any]],
+    record_property: Any,
+) -> None:
+    bind(crd, namespace)
+    core, apps = kubernetes.client.CoreV1Api(api), kubernetes.client.AppsV1Api(api)
+    container = {"name": "app", "image": "x", "ports": [{"name": "http", "containerPort": 8080}]}
+    template: dict[str, Any] = {"metadata": {"labels": {"app": "worker"}}, "spec": {"containers": [container]}}
+    deployment = {
+        "metadata": {"name": "worker"},
+        "spec": {"replicas": PODS, "selector": {"matchLabels": {"app": "worker"}}, "template": template},
+    }
+
+    def pods(turn: str) -> list[dict[str, Any]]:
+        """The pods of this template; each is made ready here, as a kubelet would."""
+        listed = core.list_namespaced_pod(namespace, label_selector=f"turn={turn}").items
+        for it in listed:
+            if it.status.phase != "Running":
+                status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+                core.patch_namespaced_pod_status(it.metadata.name, namespace, {"status": status})
+        return [api.sanitize_for_serialization(it) for it in listed]
+
+    with behind_a_service(api, chart, namespace, own_address, injectors):
+        first = Maker(cluster, namespace)
+        first.stop()
+        wait_until(lambda: all(first.one() for _ in range(20)))
+        template["metadata"]["labels"]["turn"] = "1"
+        apps.create_namespaced_deployment(namespace, deployment)
+        wait_until(lambda: len(pods("1")) == PODS)
+        assert all(our_containers(it) for it in pods("1"))
+        template["metadata"]["labels"]["turn"] = "2"
+        apps.patch_namespaced_deployment("worker", namespace, deployment)
+        wait_until(lambda: len(pods("2")) >= PODS // 5)
+        injectors[0].process.send_signal(how)
+        wait_until(lambda: len(pods("2")) == PODS)
+        made = pods("2")
+    missed = sum(not our_containers(it) for it in made)
+    record_property("made", len(made))
+    record_property("missed", missed)
+    if how is signal.SIGTERM:
+        assert missed == 0
+    else:
+        assert missed < PODS * 0.8
