@@ -25,6 +25,8 @@ from .choice import Cluster, running
 from .errors import Unavailable
 from .given import GivenCluster
 
+CONNECTIONS = 64  # that are kept to the API server; a test may follow many outputs at once
+
 
 def cluster_fixture(*, with_node: bool) -> Callable[..., Any]:
     """A session fixture `cluster`; without a node pods are admitted and stay Pending."""
@@ -45,7 +47,10 @@ def cluster_fixture(*, with_node: bool) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def api(cluster: Cluster) -> Any:
     """A client of the cluster with an administrator's rights, for the classes of `kubernetes.client`."""
-    return kubernetes.config.new_client_from_config(config_file=cluster.kubeconfig)
+    configuration = kubernetes.client.Configuration()
+    kubernetes.config.load_kube_config(config_file=cluster.kubeconfig, client_configuration=configuration)
+    configuration.connection_pool_maxsize = CONNECTIONS
+    return kubernetes.client.ApiClient(configuration)
 
 
 @pytest.fixture

@@ -1,0 +1,186 @@
+"""Pods that a binding gave their sidecar, from start to end on a real kubelet: SQS on the test's address, AWS identity
+by a projected token, the images as they are shipped, the injector as the chart installs it. Each ends with an account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from e2e.cluster import Cluster
+from e2e.injection.installation import installed
+from e2e.injection.side_by_side import running, side_by_side
+from e2e.injection.told import Told
+from e2e.injection.world import HANDLER_PORT, WORKERS, World
+from e2e.injection.world import world as a_world
+from tests.process.account import Account
+
+__all__ = ["running"]
+
+LISTENS_AFTER_S = 20
+SLOW_S = 6.0
+SLOW_MESSAGES = 12
+RETURNS_AFTER_S = 10  # the queues' visibility timeout where messages are left
+
+
+@pytest.fixture(scope="module")
+def world(
+    cluster: Cluster, api: Any, kubectl: Callable[..., str], operator_image: str, sidecar_image: str
+) -> Iterator[World]:
+    if cluster.address_for_pods is None:
+        pytest.skip("CARRIER_E2E_ADDRESS must name an address of this machine that the given cluster's pods reach")
+    with installed(api, kubectl, operator_image, sidecar_image):
+        with a_world(api, cluster.address_for_pods, cluster.image("python")) as made:
+            yield made
+
+
+@side_by_side
+def test_every_message_is_delivered_once(world: World) -> object:
+    queue = world.queue("steady")
+    world.bind("steady")
+    queue.send({"n": n} for n in range(100))
+    pod = world.run("steady")
+    pod.wait_until(lambda: len(pod.told.accepted) == 100, "the first hundred is delivered")
+    queue.send({"n": n} for n in range(100))
+    pod.wait_until(lambda: len(pod.told.accepted) == 200 and queue.empty, "all are delivered and deleted")
+    pod.delete()
+    return all_delivered_at_the_first_receive(world.account(queue, pod.told), pod.told)
+
+
+@side_by_side
+def test_nothing_is_received_before_the_app_listens(world: World) -> object:
+    return listens_late(world, "late")
+
+
+@side_by_side
+def test_nothing_is_received_before_the_health_check_says_well(world: World) -> object:
+    return listens_late(world, "late-checked", webhook={"port": HANDLER_PORT, "healthCheck": {"path": "/healthz"}})
+
+
+def listens_late(world: World, name: str, **spec: Any) -> object:
+    queue = world.queue(name, RETURNS_AFTER_S)
+    world.bind(name, **spec)
+    queue.send({"n": n} for n in range(10))
+    pod = world.run(name, listen_after_s=LISTENS_AFTER_S)
+    pod.wait_until(lambda: pod.told.events("listens"), "the app listens")
+    assert queue.counts() == (10, 0) or pod.told.events("received"), "something was received, and not for the app"
+    pod.wait_until(lambda: len(pod.told.accepted) == 10 and queue.empty, "all are delivered and deleted")
+    assert pod.told.first("listens") - pod.told.first("started") >= LISTENS_AFTER_S
+    pod.delete()
+    return all_delivered_at_the_first_receive(world.account(queue, pod.told), pod.told)
+
+
+@side_by_side
+def test_the_app_of_a_deleted_pod_lives_until_its_last_answer(world: World) -> object:
+    account, told = deleted_with_messages_in_hand(world, "barrier")
+    return what_was_in_hand_is_finished(account, told)
+
+
+@side_by_side
+def test_an_ordinary_container_keeps_the_app_alive_as_well(world: World) -> object:
+    account, told = deleted_with_messages_in_hand(world, "container", mode="Container")
+    return what_was_in_hand_is_finished(account, told)
+
+
+@side_by_side
+def test_without_the_barrier_what_is_in_hand_is_cut_and_comes_back(world: World) -> object:
+    account, told = deleted_with_messages_in_hand(world, "no-barrier", drainBarrier=False)
+    account.balances(left=SLOW_MESSAGES)
+    assert sum(told.cut.values()) == WORKERS
+    return f"{account}; cut in the handler {sum(told.cut.values())}"
+
+
+def deleted_with_messages_in_hand(world: World, name: str, **sidecar: Any) -> tuple[Account, Told]:
+    """Slow messages, more than the app may have at once; the pod is deleted as soon as it has all that it may."""
+    queue = world.queue(name, RETURNS_AFTER_S)
+    world.bind(name, sidecar=sidecar)
+    queue.send({"n": n, "takes_s": SLOW_S} for n in range(SLOW_MESSAGES))
+    pod = world.run(name)
+    containers = {it.name for it in pod.read().spec.containers}
+    assert containers == ({"app", f"carrier-{name}"} if sidecar.get("mode") == "Container" else {"app"})
+    pod.wait_until(lambda: len(pod.told.events("received")) == WORKERS, "the app has its hands full")
+    pod.delete()
+    return world.account(queue, pod.told), pod.told
+
+
+def what_was_in_hand_is_finished(account: Account, told: Told) -> object:
+    account.balances(left=SLOW_MESSAGES - WORKERS)
+    assert not told.cut
+    waited_s = told.first("told to end") - told.last("answered")
+    assert waited_s >= 0, "the app was told to end before its last answer"
+    return f"{account}; the app's SIGTERM {waited_s:.2f} s after its last answer"
+
+
+@side_by_side
+def test_a_restart_of_the_app_by_its_liveness_probe_cuts_nothing(world: World) -> object:
+    queue = world.queue("liveness", RETURNS_AFTER_S)
+    world.bind("liveness")
+    queue.send({"n": n, "takes_s": SLOW_S, "breaks_liveness": n == 0} for n in range(WORKERS))
+    port = {"port": HANDLER_PORT}
+    probes = {
+        "startupProbe": {"httpGet": {"path": "/readyz", **port}, "periodSeconds": 1, "failureThreshold": 60},
+        "livenessProbe": {"httpGet": {"path": "/livez", **port}, "periodSeconds": 1, "failureThreshold": 1},
+    }
+    pod = world.run("liveness", app=probes)
+    pod.wait_until(lambda: len(pod.told.events("received")) == WORKERS, "the app has its hands full")
+    queue.send({"n": n} for n in range(20))
+    pod.wait_until(lambda: len(pod.told.accepted) == WORKERS + 20 and queue.empty, "all are delivered and deleted", 90)
+    before, after = pod.told.boots
+    waited_s = pod.told.first("told to end", before) - pod.told.last("answered", before)
+    assert waited_s >= 0, "the app was told to end before its last answer"
+    assert len(pod.told.events("answered", before)) == WORKERS
+    assert len(pod.told.events("answered", after)) == 20
+    assert pod.status("app").restart_count == 1
+    assert pod.status("carrier-liveness").restart_count == 0
+    resumed_s = pod.told.first("received", after) - pod.told.first("listens", after)
+    pod.delete()
+    account = all_delivered_at_the_first_receive(world.account(queue, pod.told), pod.told)
+    return f"{account}; goes on {resumed_s:.1f} s after the app listens again"
+
+
+@side_by_side
+def test_a_job_completes_when_its_app_does(world: World) -> object:
+    queue = world.queue("job", RETURNS_AFTER_S)
+    world.bind("job", concurrency={"workers": 1})
+    queue.send({"n": n} for n in range(8))
+    template = world.template("job", exit_after=5)
+    template["spec"]["restartPolicy"] = "Never"
+    job = {"metadata": {"name": "job"}, "spec": {"backoffLimit": 0, "template": template}}
+    world.batch.create_namespaced_job(world.namespace, job)
+    pod = world.pod_of_job("job")
+    pod.wait_until(
+        lambda: world.batch.read_namespaced_job("job", world.namespace).status.succeeded, "the Job completes"
+    )
+    assert pod.read().status.phase == "Succeeded"
+    assert pod.status("carrier-job").state.terminated.exit_code == 0
+    pod.wait_until(lambda: pod.told.events("done"), "all of the app's output is here")
+    account = world.account(queue, pod.told)
+    account.balances(left=3)
+    return account
+
+
+@side_by_side
+def test_the_app_starts_while_sqs_is_out_of_reach(world: World) -> object:
+    queue = world.queue("unreachable")
+    closed = world.closed_address()
+    world.bind("unreachable", endpoint=closed.url)
+    queue.send({"n": n} for n in range(10))
+    pod = world.run("unreachable")
+    pod.wait_until(lambda: pod.ready, "the pod is ready without SQS")
+    assert not pod.told.events("received")
+    opened = closed.open()
+    try:
+        pod.wait_until(lambda: len(pod.told.accepted) == 10 and queue.empty, "all are delivered and deleted")
+        assert pod.status("carrier-unreachable").restart_count == 0
+        pod.delete()
+    finally:
+        opened.stop()
+    return all_delivered_at_the_first_receive(world.account(queue, pod.told), pod.told)
+
+
+def all_delivered_at_the_first_receive(account: Account, told: Told) -> Account:
+    account.balances()
+    assert told.receive_counts == {1}
+    return account
