@@ -132,12 +132,13 @@ def test_a_restart_of_the_app_by_its_liveness_probe_cuts_nothing(world: World) -
     assert waited_s >= 0, "the app was told to end before its last answer"
     assert len(pod.told.events("answered", before)) == WORKERS
     assert len(pod.told.events("answered", after)) == 20
-    assert pod.status("app").restart_count == 1
+    pod.wait_until(lambda: pod.status("app").restart_count == 1, "the restart is in the pod's status")
     assert pod.status("carrier-liveness").restart_count == 0
+    gone_s = pod.told.first("listens", after) - pod.told.first("told to end", before)
     resumed_s = pod.told.first("received", after) - pod.told.first("listens", after)
     pod.delete()
     account = all_delivered_at_the_first_receive(world.account(queue, pod.told), pod.told)
-    return f"{account}; goes on {resumed_s:.1f} s after the app listens again"
+    return f"{account}; gone for {gone_s:.2f} s, goes on {resumed_s:.1f} s after it listens again"
 
 
 @side_by_side

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # While the handler is not there it is tried at least this often; at first sooner: most starts and restarts are short.
 RETRY_AT_MOST_S = 5.0
 FIRST_RETRY_S = 0.25
-# During a pause the app is about to be restarted: a look twice a second sees it go.
-PAUSE_INTERVAL_S = 0.5
+# During a pause the app is about to be restarted, and a kubelet has a quick one back within 0.4 s.
+PAUSE_INTERVAL_S = 0.1
 PAUSE_AT_MOST_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 

@@ -215,6 +215,18 @@ def test_a_pause_ends_once_the_handler_was_gone_and_is_back(world: World) -> Non
     assert [body for _, body, _ in world.posts] == ["meanwhile"]
 
 
+def test_a_handler_that_is_back_within_a_moment_was_seen_going_away(world: World) -> None:
+    world.start()
+    world.loop.run_for(1)
+    world.sidecar.pause(lambda: None)
+    world.loop.run_for(3.03)
+    world.stop_handler()
+    world.loop.run_for(0.25)
+    world.start_handler()
+    world.loop.run_for(1)
+    assert not world.sidecar.ready_reasons()
+
+
 def test_a_pause_after_which_the_handler_never_went_away_ends_after_thirty_seconds(world: World) -> None:
     world.start()
     world.loop.run_for(1)
