@@ -5,20 +5,24 @@ by a projected token, the images as they are shipped, the injector as the chart 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from carrier_operator.pods import our_containers
 from e2e.cluster import Cluster
-from e2e.injection.installation import installed
+from e2e.injection.installation import LABEL, installed
 from e2e.injection.side_by_side import running, side_by_side
-from e2e.injection.told import Told
+from e2e.injection.told import Told, wait_until
 from e2e.injection.world import HANDLER_PORT, WORKERS, World
 from e2e.injection.world import world as a_world
 from tests.process.account import Account
 
 __all__ = ["running"]
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 LISTENS_AFTER_S = 20
 SLOW_S = 6.0
 SLOW_MESSAGES = 12
@@ -32,7 +36,7 @@ def world(
     if cluster.address_for_pods is None:
         pytest.skip("CARRIER_E2E_ADDRESS must name an address of this machine that the given cluster's pods reach")
     with installed(api, kubectl, operator_image, sidecar_image):
-        with a_world(api, cluster.address_for_pods, cluster.image("python")) as made:
+        with a_world(api, kubectl, cluster.address_for_pods, cluster.image("python")) as made:
             yield made
 
 
@@ -179,6 +183,36 @@ def test_the_app_starts_while_sqs_is_out_of_reach(world: World) -> object:
     finally:
         opened.stop()
     return all_delivered_at_the_first_receive(world.account(queue, pod.told), pod.told)
+
+
+@side_by_side
+def test_the_example_works_as_it_stands_but_for_names_and_images(world: World) -> object:
+    queue = world.queue("orders")
+    documents = list(yaml.safe_load_all((EXAMPLES / "orders.yaml").read_text()))
+    by_kind = {it["kind"]: it for it in documents}
+    namespace = f"{world.namespace}-shop"
+    for document in documents:
+        document["metadata"]["namespace"] = namespace
+    del by_kind["Namespace"]["metadata"]["namespace"]
+    by_kind["Namespace"]["metadata"].update(name=namespace, labels={LABEL: ""})
+    by_kind["CarrierBinding"]["spec"]["queue"]["endpoint"] = world.sqs.url
+    by_kind["CarrierBinding"]["spec"]["sidecar"] = {"env": world.sidecar_env}
+    world.fill(by_kind["Deployment"]["spec"]["template"]["spec"], "orders")
+    told = world.collector.of("orders")
+    pods: set[str] = set()
+    try:
+        world.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
+        world.kubectl("rollout", "status", "deployment/orders-worker", "-n", namespace, "--timeout=60s")
+        for pod in world.core.list_namespaced_pod(namespace).items:
+            assert "carrier-orders" in our_containers(world.api.sanitize_for_serialization(pod))
+            pods.add(pod.metadata.name)
+        queue.send({"n": n, "takes_s": 0.1} for n in range(100))
+        wait_until(lambda: len(told.accepted) == 100 and queue.empty, "all are delivered and deleted")
+    finally:
+        world.kubectl("delete", "--wait=false", "-f", "-", stdin=yaml.safe_dump_all(documents))
+    assert len(pods) == 2
+    assert len({event["boot"] for event in told.events("answered")}) == 2, "both pods had their share"
+    return all_delivered_at_the_first_receive(world.account(queue, told), told)
 
 
 def all_delivered_at_the_first_receive(account: Account, told: Told) -> Account:

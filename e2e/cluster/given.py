@@ -22,11 +22,13 @@ class GivenCluster:
         self.address_for_pods = os.environ.get("CARRIER_E2E_ADDRESS")
 
     def image(self, name: str) -> str:
-        """Raises Unavailable when the environment names no place for images."""
+        """`busybox`, `python`, `sidecar` or `operator`. Raises Unavailable when the environment names no place for
+        images.
+        """
         prefix = os.environ.get("CARRIER_E2E_IMAGES")
         if not prefix:
             raise Unavailable("CARRIER_E2E_IMAGES must say where the given cluster finds the tests' images")
-        return f"{prefix}/{name}:1"
+        return f"{prefix}/{name}:{'test' if name in ('sidecar', 'operator') else '1'}"
 
     def load(self, archive: Path) -> None:
         """Always raises Unavailable: this harness does not push to registries."""

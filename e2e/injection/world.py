@@ -98,8 +98,9 @@ class Pod:
 class World:
     """See `world`."""
 
-    def __init__(self, api: Any, namespace: str, address: str, python_image: str) -> None:
+    def __init__(self, api: Any, namespace: str, kubectl: Callable[..., str], address: str, python_image: str) -> None:
         self.api = api
+        self.kubectl = kubectl
         self.core = kubernetes.client.CoreV1Api(api)
         self.batch = kubernetes.client.BatchV1Api(api)
         self.bindings = kubernetes.client.CustomObjectsApi(api)
@@ -107,6 +108,9 @@ class World:
         self.address = address
         self.python_image = python_image
         self.sqs = SqsServer(address)
+        self.sidecar_env = [
+            {"name": "AWS_ENDPOINT_URL_STS", "value": self.sqs.url}
+        ]  # the one thing that no pod would say
         self.collector = Collector(address)
 
     def queue(self, name: str, visibility_s: int = 30) -> Queue:
@@ -129,13 +133,12 @@ class World:
         self, name: str, *, endpoint: str | None = None, sidecar: dict[str, Any] | None = None, **spec: Any
     ) -> dict[str, Any]:
         """The object that `bind` makes."""
-        env = [{"name": "AWS_ENDPOINT_URL_STS", "value": self.sqs.url}]
         full = {
             "selector": {"matchLabels": {"app": name}},
             "queue": {"name": name, "endpoint": endpoint or self.sqs.url},
             "webhook": {"port": HANDLER_PORT},
             "concurrency": {"workers": WORKERS, "batchSize": 10},
-            "sidecar": {"env": env, **(sidecar or {})},
+            "sidecar": {"env": self.sidecar_env, **(sidecar or {})},
             **spec,
         }
         return {"apiVersion": f"{GROUP}/{VERSION}", "kind": "CarrierBinding", "metadata": {"name": name}, "spec": full}
@@ -152,26 +155,33 @@ class World:
 
     def template(self, name: str, app: dict[str, Any] | None = None, **handler: Any) -> dict[str, Any]:
         """A pod, or a Job's template, whose app is handler.py with these options and these fields of the container."""
-        options = {"name": name, "tell": self.collector.address, "port": HANDLER_PORT, **handler}
         container = {
             "name": "app",
-            "image": self.python_image,
-            "imagePullPolicy": "IfNotPresent",
-            "args": ["-c", HANDLER, json.dumps(options)],
-            "env": _IDENTITY_ENV,
             "ports": [{"containerPort": HANDLER_PORT}],
             "readinessProbe": {"httpGet": {"path": "/readyz", "port": HANDLER_PORT}, "periodSeconds": 1},
             "securityContext": RESTRICTED,
-            "volumeMounts": [{"name": "aws-iam-token", "mountPath": _TOKEN_DIR, "readOnly": True}],
             **(app or {}),
         }
         spec = {
             "containers": [container],
             "securityContext": {"runAsUser": 1000},
             "terminationGracePeriodSeconds": 40,
-            "volumes": [_IDENTITY_VOLUME],
         }
+        self.fill(spec, name, **handler)
         return {"metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
+
+    def fill(self, spec: dict[str, Any], name: str, **handler: Any) -> None:
+        """Make the one container of a pod's spec handler.py with these options, and give the pod its AWS identity, as
+        EKS would.
+        """
+        options = {"name": name, "tell": self.collector.address, "port": HANDLER_PORT, **handler}
+        (container,) = spec["containers"]
+        container["image"] = self.python_image
+        container["imagePullPolicy"] = "IfNotPresent"
+        container["args"] = ["-c", HANDLER, json.dumps(options)]
+        container["env"] = _IDENTITY_ENV
+        container["volumeMounts"] = [{"name": "aws-iam-token", "mountPath": _TOKEN_DIR, "readOnly": True}]
+        spec["volumes"] = [_IDENTITY_VOLUME]
 
     def run(self, name: str, app: dict[str, Any] | None = None, **handler: Any) -> Pod:
         """A pod from the template, which must have its sidecar."""
@@ -209,10 +219,10 @@ class World:
 
 
 @contextmanager
-def world(api: Any, address: str, python_image: str) -> Iterator[World]:
+def world(api: Any, kubectl: Callable[..., str], address: str, python_image: str) -> Iterator[World]:
     """A world in a restricted namespace of its own."""
     with new_namespace(api, {**RESTRICTED_LABELS, LABEL: ""}) as namespace, receives_in_turn():
-        made = World(api, namespace, address, python_image)
+        made = World(api, namespace, kubectl, address, python_image)
         try:
             yield made
         finally:
