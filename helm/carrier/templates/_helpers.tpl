@@ -5,6 +5,10 @@
 
 {{- define "carrier.injector" -}}{{ include "carrier.name" . }}-injector{{- end -}}
 
+{{- define "carrier.controller" -}}{{ include "carrier.name" . }}-controller{{- end -}}
+
+{{- define "carrier.caSecret" -}}{{ include "carrier.name" . }}-ca{{- end -}}
+
 {{/* Webhooks are called in the order of their configurations' names. Behind the others ours sees what they added, and has the
      last word where an old one strips restartPolicy from init containers. */}}
 {{- define "carrier.webhook" -}}z-{{ include "carrier.injector" . }}{{- end -}}

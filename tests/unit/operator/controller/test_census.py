@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrier_operator.container import ClusterFacts
 from carrier_operator.controller.census import WORKLOADS
 from carrier_operator.models import Binding, BindingSpec
+from carrier_operator.policy import Unaccepted
 from tests.unit.operator.controller.live import Shop, live_pod
 from tests.unit.operator.pods_for_tests import QUEUE, binding, unaccepted
 
@@ -143,10 +146,10 @@ STEPS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS)
-def test_the_census_after_any_changes_is_that_of_a_fresh_start(steps: list[tuple[str, str, object]]) -> None:
+def test_the_census_after_any_changes_is_that_of_a_fresh_start(steps: list[tuple[str, str, Any]]) -> None:
     """What the indices spare must not matter: a census that saw every change agrees with one that sees the end only."""
-    bindings: dict[str, object] = {}
-    pods: dict[str, dict[str, object]] = {}
+    bindings: dict[str, Binding | Unaccepted] = {}
+    pods: dict[str, dict[str, Any]] = {}
     shop = Shop()
     for what, name, value in steps:
         if what == "binding":
@@ -160,13 +163,13 @@ def test_the_census_after_any_changes_is_that_of_a_fresh_start(steps: list[tuple
             bindings.pop(name, None)
             shop.census.drop_binding("shop", name)
         elif what == "pod":
-            pods[name] = live_pod(name, owner=None, annotations=value[1])  # type: ignore[index]  # by the strategy
-            pods[name]["metadata"]["labels"] = dict(value[0])  # type: ignore[index]  # by the strategy
+            pods[name] = live_pod(name, owner=None, annotations=value[1])
+            pods[name]["metadata"]["labels"] = dict(value[0])
             shop.put(pods[name])
         else:
             pods.pop(name, None)
             shop.census.drop_pod("shop", name)
-    fresh = Shop(*bindings.values())  # type: ignore[arg-type]  # bindings
+    fresh = Shop(*bindings.values())
     for document in pods.values():
         fresh.put(document)
     assert _decided(shop) == _decided(fresh)
