@@ -206,8 +206,9 @@ def test_the_example_works_as_it_stands_but_for_names_and_images(world: World) -
         for pod in world.core.list_namespaced_pod(namespace).items:
             assert "carrier-orders" in our_containers(world.api.sanitize_for_serialization(pod))
             pods.add(pod.metadata.name)
-        queue.send({"n": n, "takes_s": 0.1} for n in range(100))
-        wait_until(lambda: len(told.accepted) == 100 and queue.empty, "all are delivered and deleted")
+        # Slow enough for both: one that came up later may look for its handler every 5 s.
+        queue.send({"n": n, "takes_s": 0.5} for n in range(200))
+        wait_until(lambda: len(told.accepted) == 200 and queue.empty, "all are delivered and deleted")
     finally:
         world.kubectl("delete", "--wait=false", "-f", "-", stdin=yaml.safe_dump_all(documents))
     assert len(pods) == 2
