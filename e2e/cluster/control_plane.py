@@ -142,6 +142,8 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 def _can_bind(address: str, port: int) -> bool:
     with socket.socket() as probe:
+        # As servers do; or connections of the last cluster that are not forgotten yet would be in the way.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
         except OSError:

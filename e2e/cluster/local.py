@@ -91,7 +91,7 @@ def _start(data: Path, number: network_number.NetworkNumber, images: list[Path])
     plane.start(data, processes, number.fd)
     if images:
         one = node.Node(data, number.number)
-        machine.prepare(number.number, plane.address, one.env)
+        machine.prepare(number.number, f"{plane.address}:{plane.port}", one.env)
         one.start(plane, processes, images)
 
 

@@ -37,7 +37,7 @@ def cgroup(number: int) -> str:
 
 
 def prepare(number: int, api_server: str, env: Mapping[str, str]) -> None:
-    """Make cgroups, bridge and filter. `api_server` is an address; the first Service address leads to its port 443."""
+    """Make cgroups, bridge and filter. The first Service's port 443 leads to `api_server` (address:port)."""
     _remember_sysctls()
     for hierarchy in _hierarchies():
         (hierarchy / cgroup(number)[1:]).mkdir(exist_ok=True)
@@ -69,7 +69,7 @@ def unmount_below(directory: Path, env: Mapping[str, str]) -> None:
 
 def _filter(number: int, api_server: str) -> str:
     bridge, pods = bridge_name(number), f"10.{number}.0.0/16"
-    to_api = f"ip daddr 10.{number}.0.1 tcp dport 443 dnat to {api_server}:443"
+    to_api = f"ip daddr 10.{number}.0.1 tcp dport 443 dnat to {api_server}"
     return f"""table ip {bridge} {{
         chain from_pods {{ type nat hook prerouting priority -100; {to_api}; }}
         chain from_machine {{ type nat hook output priority -100; {to_api}; }}

@@ -35,6 +35,7 @@ answers = itertools.count(1)
 telling = threading.Lock()
 broken = threading.Event()
 listener = socket.create_connection(OPTIONS["tell"].rsplit(":", 1), timeout=10)
+listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def tell(what: str, **more: Any) -> None:

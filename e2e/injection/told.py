@@ -57,8 +57,9 @@ class _Connection(socketserver.StreamRequestHandler):
                     if handler is None:
                         handler = event["handler"]
                         server.talking[handler] += 1
-        except ConnectionError:
-            pass  # it was killed; what it had sent is here
+        except OSError as error:  # its network ended before it did; what it had sent is here
+            with server.changing:
+                server.events.append({"handler": handler, "what": "cut off", "when": time.time(), "boot": str(error)})
         finally:
             if handler is not None:
                 with server.changing:
