@@ -1,7 +1,8 @@
 """Is the handler there? Asks its health endpoint, or, where there is none, whether its port takes a connection.
 
 Tells the engine when the handler is online or offline, and watches it during a pause: receiving resumes once the
-handler was seen going away and is back, or after 30 s in which it never went away.
+handler was seen going away and is back, or after 30 s in which it never went away. Both count from the moment at which
+the last hook that asked for the pause was answered, since only then the app is told to end.
 """
 
 from __future__ import annotations
@@ -62,9 +63,13 @@ class Health:
         self._tries = 0  # since the handler was last seen
         self._timer: Timer | None = None
         self._checking = False
+        self._offline = False
         self._paused_at: float | None = None
+        self._hooks = 0  # that asked for a pause and are not answered yet
         self._seen_gone = False
         self._request = b""
+        # A health endpoint of another server says nothing about the port that refused a POST.
+        self._elsewhere = url is not None and (url.host, url.port) != (webhook_url.host, webhook_url.port)
         if url is not None:
             self._request = (
                 f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\nUser-Agent: carrier/{__version__}\r\n"
@@ -79,12 +84,30 @@ class Health:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._pool is not None:
-            self._pool.request(self._request, _Check(self), self._timeout_s)
-        else:
+        if self._pool is None or (self._elsewhere and OFFLINE in self._engine.gate.reasons):
             url = self._webhook_url
             port_check = _PortCheck(self)
             port_check.stream = self._loop.connect(url.host, url.port, None, port_check, CONNECT_TIMEOUT_S)
+        else:
+            self._pool.request(self._request, _Check(self), self._timeout_s)
+
+    def port_is_open(self) -> None:
+        """The handler's port took a connection: where there is a health endpoint, it is asked now."""
+        if self._pool is None:
+            self.checked("")
+        else:
+            self._pool.request(self._request, _Check(self), self._timeout_s)
+
+    def pause_asked(self) -> None:
+        """A hook has asked for a pause: it is not over before `pause_answered`."""
+        self._hooks += 1
+
+    def pause_answered(self) -> None:
+        """Such a hook is being answered: now the app may go away."""
+        self._hooks -= 1
+        if self._paused_at is not None:
+            self._paused_at = self._loop.now()
+            self._seen_gone = False
 
     def gate_changed(self) -> None:
         """The engine's gate has changed: check sooner, or watch the handler through a pause."""
@@ -96,19 +119,24 @@ class Health:
                 self.check()
         else:
             self._paused_at = None
-        if OFFLINE in reasons and not self._checking and self._tries == 0:
-            self._wait()
+        offline = OFFLINE in reasons
+        if offline and not self._offline and not self._checking:
+            self._wait()  # a POST was refused: sooner than the next regular check
+        self._offline = offline
 
     def checked(self, problem: str) -> None:
         """A check ended: "" when the handler is well, otherwise what was wrong."""
         self._checking = False
         engine = self._engine
         now = self._loop.now()
+        paused_s = -1.0 if self._paused_at is None else 0.0 if self._hooks else now - self._paused_at
         if problem:
             self._tries += 1
-            self._failures += 1
             self._seen_gone = True
-            if STARTING not in engine.gate.reasons and OFFLINE not in engine.gate.reasons:
+            expected = 0.0 <= paused_s < PAUSE_AT_MOST_S  # the app is being restarted
+            if not expected:
+                self._failures += 1
+            if not expected and STARTING not in engine.gate.reasons and OFFLINE not in engine.gate.reasons:
                 self._note("health_check_failed", {"error": problem, "failures": self._failures})
                 if self._failures >= self._threshold or self._pool is None:
                     engine.handler_offline(now)
@@ -117,12 +145,11 @@ class Health:
             self._failures = 0
             engine.handler_online(STARTING, now)
             engine.handler_online(OFFLINE, now)
-        if self._paused_at is not None:
-            waited_s = now - self._paused_at
-            if not problem and (self._seen_gone or waited_s >= PAUSE_AT_MOST_S):
-                self._paused_at = None
-                self._note("resumed", {"paused_s": round(waited_s, 1)})
-                engine.resume(now)
+        over = self._seen_gone and not self._hooks and paused_s >= 0.0
+        if not problem and (over or paused_s >= PAUSE_AT_MOST_S):
+            self._paused_at = None
+            self._note("resumed", {"paused_s": round(paused_s, 1)})
+            engine.resume(now)
         if self._timer is None and not self._checking:
             self._wait()
 
@@ -170,7 +197,7 @@ class _PortCheck:
     def opened(self) -> None:
         if self.stream is not None:
             self.stream.close()
-        self._health.checked("")
+        self._health.port_is_open()
 
     def received(self, _data: bytes) -> None:
         pass  # closed already

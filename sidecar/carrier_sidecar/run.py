@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from carrier_sidecar.authorization import FileAuthorization
     from carrier_sidecar.dead_letter import Letter
+    from carrier_sidecar.log import Lines
     from carrier_sidecar.loop.api import Loop, Timer
     from carrier_sidecar.message import Message, QueueError
     from carrier_sidecar.probes import Probes
@@ -57,12 +58,14 @@ def build(
     *,
     draw: Callable[[], float],
     new_id: Callable[[], str],
+    lines: Lines | None = None,
 ) -> Sidecar | int:
-    """The sidecar for an environment, probes bound; or the exit code where that cannot be. Problems are in the log."""
+    """The sidecar for an environment, probes bound; or the exit code where that cannot be. Problems are in the log,
+    whose lines go to `lines` (None: standard output)."""
     try:
         settings = parse(environ)
     except SettingsError as error:
-        log = Log(loop.wall, coloured=bool(error.settings.enable_colorized_logging))
+        log = Log(loop.wall, coloured=bool(error.settings.enable_colorized_logging), lines=lines)
         for warning in error.warnings:
             log.note("setting_warning", {"warning": warning})
         for problem in error.problems:
@@ -73,7 +76,7 @@ def build(
     def later(seconds: float, callback: Callable[[], None]) -> object:
         return loop.call_at(loop.now() + seconds, callback)
 
-    log = Log(loop.wall, level=settings.log_level, coloured=settings.enable_colorized_logging, later=later)
+    log = Log(loop.wall, level=settings.log_level, coloured=settings.enable_colorized_logging, lines=lines, later=later)
     for warning in settings.warnings:
         log.note("setting_warning", {"warning": warning})
     authorization, problems = open_files(settings, log.note)
@@ -360,7 +363,13 @@ class Sidecar:
         now = self._loop.now()
         if DRAINING not in self.engine.gate.reasons and PAUSED not in self.engine.gate.reasons:
             self.note("pausing", {"posting": self.engine.hand.posting, "waiting": self.engine.hand.waiting})
-        self._wait_for_quiet(done, now + self._settings.shutdown_timeout)
+
+        def answer() -> None:
+            self.health.pause_answered()
+            done()
+
+        self.health.pause_asked()
+        self._wait_for_quiet(answer, now + self._settings.shutdown_timeout)
         self.engine.pause(now)
 
     def _wait_for_quiet(self, done: Callable[[], None], deadline: float) -> None:

@@ -1,46 +1,27 @@
-"""A whole sidecar, the in-memory SQS and a scripted handler on one simulated network, in virtual time."""
+"""Whole sidecars, the in-memory SQS and scripted handlers on one simulated network, in virtual time."""
 
 from __future__ import annotations
 
-import json
-import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from carrier_sidecar.http1.server import Server
-from carrier_sidecar.log import Log
-from carrier_sidecar.run import Sidecar
-from carrier_sidecar.settings import parse
 from tests.simulation.loop import SimLoop
 from tests.simulation.memory_sqs_server import MemorySqsServer
+from tests.simulation.sqs_faults import ALWAYS, Fault
+from tests.unit.simulated.handler import ScriptedHandler
+from tests.unit.simulated.running import Running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from carrier_sidecar.run import Sidecar
+    from tests.simulation.memory_sqs_queue import MemoryQueue
+    from tests.simulation.network import Endpoint
 
-    from carrier_sidecar.http1.requests import Request
-    from carrier_sidecar.http1.server import Responder
-
-SQS, HANDLER = ("sqs.test", 9324), ("127.0.0.1", 9000)
-
-
-class Lines:
-    """The log's output: a list of what was written."""
-
-    def __init__(self) -> None:
-        self.later: Callable[[float, Callable[[], None]], object] | None = None
-        self.report_lost: Callable[[int], bytes] | None = None
-        self.dropped = 0
-        self.written: list[dict[str, Any]] = []
-
-    def write(self, line: bytes) -> None:
-        self.written.append(json.loads(line))
-
-    def finish(self) -> None:
-        pass
+SQS = ("sqs.test", 9324)
 
 
 class World:
-    """`posts`: (time, body, receive count) of each POST that arrived; `answer(body)` gives status, seconds until the
-    answer, and headers."""
+    """`handler` and `running` are the first of each; a world that needs more makes them by `add_handler` and `add`.
+    `sent`: the bodies that were sent."""
 
     def __init__(self, *, queue: str = "orders", attributes: dict[str, str] | None = None) -> None:
         self.loop = SimLoop()
@@ -49,68 +30,106 @@ class World:
         kind = {"FifoQueue": "true"} if queue.endswith(".fifo") else {}
         params = {"QueueName": queue, "Attributes": {**kind, **(attributes or {})}}
         self.url: str = self.server.sqs.call("CreateQueue", params, self.loop.wall())["QueueUrl"]
-        self.posts: list[tuple[float, str, int]] = []
-        self.answer: Callable[[str], tuple[int, float, list[tuple[str, str]]]] = lambda _body: (200, 0.0, [])
-        self.handler: Server | None = None
-        self.exits: list[int] = []
+        self.handlers: list[ScriptedHandler] = []
+        self.handler = self.add_handler()
+        self.all_running: list[Running] = []
+        self.sent: list[str] = []
 
-    def start_handler(self) -> None:
-        self.handler = Server(self.loop, *HANDLER, self._handle)
+    # Those who take part
 
-    def stop_handler(self) -> None:
-        assert self.handler is not None
-        self.handler.close()
-        self.loop.network.endpoint(*HANDLER).reset_all()
+    def add_handler(self) -> ScriptedHandler:
+        handler = ScriptedHandler(self.loop, port=9000 + len(self.handlers))
+        self.handlers.append(handler)
+        return handler
 
-    def _handle(self, request: Request, responder: Responder) -> None:
-        if request.method == "GET":
-            responder.answer(200, b"well")
-            return
-        body = request.body.decode()
-        self.posts.append((self.loop.now(), body, int(request.headers["x-carrier-receive-count"])))
-        status, delay_s, headers = self.answer(body)
-        self.loop.call_at(self.loop.now() + delay_s, lambda: responder.answer(status, b"", headers=headers))
+    def start(self, **environ: str) -> Running:
+        """Start a sidecar before the first handler, with these variables (without CARRIER_)."""
+        return self.add(self.handler, **environ)
 
-    def start(self, **environ: str) -> Sidecar:
-        self.lines = Lines()
+    def add(self, handler: ScriptedHandler, **environ: str) -> Running:
+        """Start a sidecar before that handler. Names that begin with AWS_ are taken as they are."""
         variables = {
             "CARRIER_SQS_ENDPOINT": f"http://{SQS[0]}:{SQS[1]}",
             "CARRIER_SQS_QUEUE_NAME": self.queue_name,
             "CARRIER_SQS_BATCH_SIZE": "10",
             "CARRIER_SQS_RECEIVER_WORKERS": "10",
-            "CARRIER_WEBHOOK_ENDPOINT": f"http://{HANDLER[0]}:{HANDLER[1]}/events",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            **{f"CARRIER_{name}": value for name, value in environ.items()},
+            "CARRIER_WEBHOOK_ENDPOINT": f"{handler.url}/events",
+            **{name if name.startswith("AWS_") else f"CARRIER_{name}": value for name, value in environ.items()},
         }
-        loop = self.loop
-        log = Log(loop.wall, lines=self.lines, later=lambda delay_s, call: loop.call_at(loop.now() + delay_s, call))
-        chance = random.Random(7)
-        self.sidecar = Sidecar(
-            loop,
-            parse(variables),
-            variables,
-            log,
-            self.exits.append,
-            draw=chance.random,
-            new_id=lambda: f"{chance.getrandbits(64):x}",
-        )
-        self.sidecar.start()
-        return self.sidecar
+        if not any(name.startswith("AWS_") for name in environ):
+            variables |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        number = len(self.all_running)
+        running = Running(self.loop, variables, probe_port=9464 + number, seed=7 + number)
+        self.all_running.append(running)
+        return running
+
+    @property
+    def running(self) -> Running:
+        return self.all_running[0]
+
+    @property
+    def sidecar(self) -> Sidecar:
+        return self.running.sidecar
+
+    # The queue
 
     def send(self, *bodies: str, **params: Any) -> None:
         for body in bodies:
+            self.sent.append(body)
             self.server.polls.send(self.url, body, **params)
 
-    def calls(self, action: str) -> int:
-        return self.server.actions().count(action)
+    @property
+    def queue(self) -> MemoryQueue:
+        return self.server.sqs.queues[self.queue_name]
 
-    def notes(self, message: str) -> list[dict[str, Any]]:
-        return [line for line in self.lines.written if message in line["msg"]]
+    def left(self) -> list[str]:
+        """The bodies of the messages in the queue, hidden or not."""
+        return [message.body for message in self.queue.messages.values()]
 
-    def left(self) -> int:
-        """Messages in the queue, visible or not."""
-        names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
-        params = {"QueueUrl": self.url, "AttributeNames": names}
-        found = self.server.sqs.call("GetQueueAttributes", params, self.loop.wall())["Attributes"]
-        return sum(int(found[name]) for name in names)
+    def receives(self) -> dict[str, int]:
+        """Receive counts of what is left, by body."""
+        return {message.body: message.receive_count for message in self.queue.messages.values()}
+
+    def visible(self) -> list[str]:
+        """The bodies of those that anybody could receive now."""
+        return [message.body for message in self.queue.receivable(self.loop.wall())]
+
+    def set_queue(self, **attributes: str) -> None:
+        self.server.sqs.call("SetQueueAttributes", {"QueueUrl": self.url, "Attributes": attributes}, self.loop.wall())
+
+    def calls(self, action: str = "") -> int:
+        """How many calls of that action have arrived, or of any."""
+        actions = self.server.actions()
+        return actions.count(action) if action else len(actions)
+
+    # What goes wrong
+
+    @property
+    def sqs(self) -> Endpoint:
+        return self.loop.network.endpoint(*SQS)
+
+    def deny(self, action: str) -> Fault:
+        """Refuse that permission; granted again by `times = 0`."""
+        return self.fail(action, code="AccessDenied", status=403, message="not authorized")
+
+    def fail(self, action: str, **how: Any) -> Fault:
+        """Let every call of that action meet a fault, until its `times` is set to 0."""
+        return self.server.faults.plan(Fault(action, times=ALWAYS, **how))
+
+    # The account
+
+    def accepted(self) -> Counter[str]:
+        """How often each body was answered 2xx."""
+        accepted: Counter[str] = Counter()
+        for handler in self.handlers:
+            accepted.update(handler.accepted)
+        return accepted
+
+    def check_account(self, *, left: int = 0, duplicates: int = 0) -> None:
+        """Every message sent was accepted or is still there; that many are left, and that many were accepted again."""
+        accepted = self.accepted()
+        remaining = self.left()
+        lost = {*self.sent} - {*accepted} - {*remaining}
+        assert lost == set()
+        assert len(remaining) == left
+        assert accepted.total() - len(accepted) <= duplicates
