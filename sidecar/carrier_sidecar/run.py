@@ -131,6 +131,7 @@ class Sidecar:
         self._started_at = loop.wall()
         self._signalled = False
         self._hold_for_signal = False  # drained by the hook: the process stays until the signal comes
+        self._held: bool | None = None  # what came of that drain: was everything finished?
         self.metrics = Metrics()
         self.queue = SqsQueue.from_settings(loop, settings, environ, self.note)
         self._options = options = Options(settings, self.queue, self.note, draw, urandom)
@@ -341,7 +342,10 @@ class Sidecar:
             self.engine.cut(self._loop.now())
         else:
             self._signalled = True
-            self._drain()
+            if self._held is None:
+                self._drain()
+            else:
+                self._finish(self._held)
 
     def _drain(self) -> None:
         now = self._loop.now()
@@ -399,8 +403,13 @@ class Sidecar:
             waiting()
         if DRAINING not in self.engine.gate.reasons or self._ended:
             return
-        if self._hold_for_signal and not self._signalled and finished:
-            return
+        if self._hold_for_signal and not self._signalled:
+            self._held = finished
+        else:
+            self._finish(finished)
+
+    def _finish(self, finished: bool) -> None:
+        """The drain is over, and so is the process."""
         if finished:
             self.note("drained", {"delivered": self.metrics.delivered})
         else:
