@@ -127,6 +127,8 @@ class Sidecar:
         self._waiting_for_quiet: list[Callable[[], None]] = []
         self._timer: Timer | None = None
         self._warned_few_receives = False
+        self._attributes_known = False
+        self._attributes_problem = ""  # the kind of error that was said last, until they are read again
         self._probes: Probes | None = None
         self._started_at = loop.wall()
         self._signalled = False
@@ -278,9 +280,14 @@ class Sidecar:
 
     def _use_attributes(self, attributes: Attributes | QueueError) -> None:
         if isinstance(attributes, kinds.QueueError):
-            name = "attributes_refused" if attributes.kind in _REFUSALS else "attributes_failed"
-            self.note(name, {"kind": attributes.kind, "code": attributes.code, "error": attributes.detail})
+            unknown = attributes.kind in _REFUSALS and not self._attributes_known
+            if attributes.kind != self._attributes_problem:
+                self._attributes_problem = attributes.kind
+                name = "attributes_refused" if unknown else "attributes_failed"
+                self.note(name, {"kind": attributes.kind, "code": attributes.code, "error": attributes.detail})
         else:
+            self._attributes_known = True
+            self._attributes_problem = ""
             self.engine.set_visibility(attributes.visibility_timeout_s)
             receives = attributes.max_receive_count
             if receives is not None and receives < 3 and not self._warned_few_receives:

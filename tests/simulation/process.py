@@ -26,6 +26,17 @@ class Process:
         self._streams: list[Stream] = []
         self._listeners: list[SimListener] = []
         self._signals: dict[int, Callable[[], None]] = {}
+        self._held: list[Callable[[], None]] | None = None
+
+    def freeze(self) -> None:
+        """No timer of it runs until `thaw`. Holding back what it hears is the network's business (`stalled`)."""
+        self._held = []
+
+    def thaw(self) -> None:
+        """Run what was due meanwhile, as a loop does that comes back to itself."""
+        held, self._held = self._held or [], None
+        for callback in held:
+            self._loop.call_soon(self._while_alive(callback))
 
     def end(self) -> None:
         """It exits, or is killed."""
@@ -50,12 +61,19 @@ class Process:
         return self._loop.wall() + self.wall_offset_s
 
     def call_at(self, when: float, callback: Callable[[], None]) -> SimTimer:
+        timer: SimTimer
+
         def fire() -> None:
-            if not self.ended:
+            if self._held is not None:
+                self._held.append(lambda: fire() if timer.callback is not None else None)
+                timer.callback = fire  # can be cancelled as long as it is held
+            elif not self.ended:
+                timer.callback = None
                 self.fired += 1
                 callback()
 
-        return self._loop.call_at(when, fire)
+        timer = self._loop.call_at(when, fire)
+        return timer
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(self._while_alive(callback))

@@ -104,6 +104,21 @@ class World:
 
     # What goes wrong
 
+    def freeze(self, running: Running) -> None:
+        """Stop that process, as by SIGSTOP or on a node that sleeps: what it would hear waits for it."""
+        running.process.freeze()
+        for endpoint in self._endpoints():
+            endpoint.stalled = True
+
+    def thaw(self, running: Running) -> None:
+        """Let it go on; what has arrived meanwhile comes first."""
+        for endpoint in self._endpoints():
+            endpoint.stalled = False
+        running.process.thaw()
+
+    def _endpoints(self) -> list[Endpoint]:
+        return [self.sqs, *(self.loop.network.endpoint(handler.host, handler.port) for handler in self.handlers)]
+
     @property
     def sqs(self) -> Endpoint:
         return self.loop.network.endpoint(*SQS)
