@@ -38,7 +38,7 @@ class Client:
     ) -> None:
         self.loop = loop or SelectingLoop()
         endpoint = parse_url(url)
-        self.clock = ServerClock(self.loop.wall)
+        self.clock = ServerClock(self.loop.wall, self.loop.now)
         self.notes: list[tuple[str, dict[str, object]]] = []
         chain = Chain([EnvironmentSource(KEYS if environ is None else environ)])
         options.setdefault("pool", Pool(self.loop, Origin(endpoint.host, endpoint.port), idle_s=45, max_body=70 << 20))

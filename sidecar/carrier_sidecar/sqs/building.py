@@ -42,7 +42,7 @@ def build_queue(loop: Loop, settings: Settings, environ: Mapping[str, str], note
         proxy = web.proxy(endpoint)
     except ValueError as error:
         problem = problem or f"the proxy can't be used: {error}"
-    clock = ServerClock(loop.wall)
+    clock = ServerClock(loop.wall, loop.now)
     return SqsQueue(
         loop,
         endpoint=endpoint,

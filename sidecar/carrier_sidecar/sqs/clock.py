@@ -17,13 +17,15 @@ TOLERATED_S = 240.0
 
 
 class ServerClock:
-    """Unix seconds as the server counts them. `wall` is the pod's own clock; `offset_s` what is added to it; `known`:
-    a server has told its time."""
+    """Unix seconds as the server counts them. `wall` is the pod's own clock, `steady` one that never steps; `offset_s`
+    what is added to the pod's; `known`: a server has told its time."""
 
-    __slots__ = ("_wall", "known", "offset_s")
+    __slots__ = ("_steady", "_steady_offset_s", "_wall", "known", "offset_s")
 
-    def __init__(self, wall: Callable[[], float]) -> None:
+    def __init__(self, wall: Callable[[], float], steady: Callable[[], float]) -> None:
         self._wall = wall
+        self._steady = steady
+        self._steady_offset_s: float | None = None  # what the server's time is ahead of `steady`
         self.offset_s = 0.0
         self.known = False
 
@@ -31,8 +33,11 @@ class ServerClock:
         return self._wall() + self.offset_s
 
     def earliest(self) -> float:
-        """The pod's time or the server's: what is past by it is past by both."""
-        return self._wall() + min(self.offset_s, 0.0)
+        """The pod's time or the server's, and that by either clock: what is past by it is past by all of them. A pod's
+        clock that has been set forward since the server told its time does not count."""
+        earliest = self._wall() + min(self.offset_s, 0.0)
+        ahead_s = self._steady_offset_s
+        return earliest if ahead_s is None else min(earliest, self._steady() + ahead_s)
 
     def observe(self, date_header: str | None, *, refused: bool = False) -> bool:
         """Takes in the Date header of an answer; True if the correction changed.
@@ -43,6 +48,7 @@ class ServerClock:
         if server_s is None:
             return False
         self.known = True
+        self._steady_offset_s = server_s - self._steady()
         if abs(server_s - self.now()) <= (1.0 if refused else TOLERATED_S):
             return False
         difference = server_s - self._wall()

@@ -58,14 +58,14 @@ DATE = "Thu, 01 Jan 2026 12:00:00 GMT"
     ],
 )
 def test_a_clock_that_is_far_off_is_corrected(wall: float, refused: bool, changed: bool) -> None:
-    clock = ServerClock(lambda: wall)
+    clock = ServerClock(lambda: wall, lambda: 0.0)
     assert clock.observe(DATE, refused=refused) is changed
     assert clock.now() == (NOON if changed else wall)
 
 
 def test_a_clock_that_was_set_right_needs_its_correction_no_longer() -> None:
     wall = [NOON - 3600]
-    clock = ServerClock(lambda: wall[0])
+    clock = ServerClock(lambda: wall[0], lambda: 0.0)
     assert clock.observe(DATE)
     assert clock.now() == NOON
     assert not clock.observe(DATE)
@@ -76,4 +76,15 @@ def test_a_clock_that_was_set_right_needs_its_correction_no_longer() -> None:
 
 @pytest.mark.parametrize("header", [None, "", "yesterday"])
 def test_an_answer_without_a_date_changes_nothing(header: str | None) -> None:
-    assert not ServerClock(lambda: 0.0).observe(header, refused=True)
+    assert not ServerClock(lambda: 0.0, lambda: 0.0).observe(header, refused=True)
+
+
+@pytest.mark.parametrize(("step_s", "earliest"), [(7200.0, NOON + 60), (-7200.0, NOON + 60 - 7200), (0.0, NOON + 60)])
+def test_nothing_is_past_because_the_pods_clock_was_set_forward(step_s: float, earliest: float) -> None:
+    wall, steady = [NOON], [5.0]
+    clock = ServerClock(lambda: wall[0], lambda: steady[0])
+    assert clock.earliest() == NOON
+    clock.observe(DATE)
+    steady[0] += 60
+    wall[0] += 60 + step_s
+    assert clock.earliest() == earliest

@@ -51,7 +51,7 @@ class Fake:
 class World:
     def __init__(self, draw: float = 0.5) -> None:
         self.loop = SimLoop()
-        self.clock = ServerClock(self.loop.wall)
+        self.clock = ServerClock(self.loop.wall, self.loop.now)
         self.clock.known = True
         self.source = Fake(self.loop)
         self.notes: list[str] = []

@@ -16,7 +16,7 @@ class World:
         self.url = parse_url(url)
         self.wall = NOON
         self.credentials = Credentials("AKID", "secret", "", None, "test")
-        self.writer = RequestWriter(self.url, "us-west-2", ServerClock(lambda: self.wall))
+        self.writer = RequestWriter(self.url, "us-west-2", ServerClock(lambda: self.wall, lambda: 0.0))
 
     def write(self, body: bytes = b"{}", *, token: str = "", action: str = "ReceiveMessage") -> dict[str, str]:
         """Write a request, check its signature with the general function, and return its headers."""
