@@ -3,7 +3,7 @@
 kopf takes over signals and cancels tasks that it does not know, so it has a thread and a loop to itself; only events
 come over. It is run with handlers for events alone: no finalizers, no daemons, no timers, nothing that writes. What it
 misses are bindings that went while it had no watch (it lists again and speaks of those that are there). So after the
-start, after each list of kopf's, and every ten minutes, we list ourselves and drop what is not there.
+start, after each list of kopf's, and every five minutes, we list ourselves and drop what is not there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .world import World, newer
 logger = logging.getLogger(__name__)
 
 PATH = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
-AUDIT_EVERY_S = 600.0
+AUDIT_EVERY_S = 300.0
 AUDIT_AFTER_LIST_S = 2.0
 RESTART_S = 2.0
 LONGEST_RESTART_S = 30.0
@@ -117,22 +117,24 @@ class BindingsWatch:
         ended: asyncio.Future[str] = loop.create_future()
         stop = self._stop = threading.Event()
 
+        async def live() -> None:
+            try:
+                await kopf.operator(
+                    registry=self._registry(loop),
+                    settings=kopf_settings(),
+                    standalone=True,
+                    clusterwide=True,
+                    stop_flag=stop,
+                )
+            finally:
+                stop.set()  # a thread of kopf's own waits for it, and the loop's end for that thread
+
         def work() -> None:
             said = "ended"
             try:
-                asyncio.run(
-                    kopf.operator(
-                        registry=self._registry(loop),
-                        settings=kopf_settings(),
-                        standalone=True,
-                        clusterwide=True,
-                        stop_flag=stop,
-                    )
-                )
+                asyncio.run(live())
             except Exception as error:  # noqa: BLE001 - whatever ended it, it is begun anew, and said
                 said = f"{type(error).__name__}: {error}"
-            finally:
-                stop.set()  # a thread of kopf's own waits for it
             if not loop.is_closed():
                 loop.call_soon_threadsafe(lambda: None if ended.done() else ended.set_result(said))
 

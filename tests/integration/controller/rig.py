@@ -123,6 +123,7 @@ class Installation:
         self.documents = self._render(values)
         self.processes: list[Process] = []
         self.namespaces: list[str] = []
+        self.through: str | None = None  # a URL by which processes reach the API server instead of its own
 
     def _render(self, values: tuple[str, ...]) -> list[dict[str, Any]]:
         command = [str(binaries.helm()), "template", self.release, str(ROOT / "helm/carrier"), "-n", self.namespace,
@@ -173,6 +174,9 @@ class Installation:
             account, self.namespace, {"spec": {"expirationSeconds": 7200}}
         )
         context.update(user="us", namespace=self.namespace)
+        if self.through is not None:
+            cluster = next(it for it in document["clusters"] if it["name"] == context["cluster"])
+            cluster["cluster"] = {"server": self.through}
         document["users"] = [{"name": "us", "user": {"token": token.status.token}}]
         path.write_text(yaml.safe_dump(document))
         return path
