@@ -27,6 +27,7 @@ from carrier_sidecar.check_report import (
 from carrier_sidecar.go_values import format_duration
 from carrier_sidecar.handler_tls import handler_tls
 from carrier_sidecar.http1.client import Origin, Pool
+from carrier_sidecar.options import open_files
 from carrier_sidecar.settings import SettingsError, parse
 from carrier_sidecar.sqs.queue import SqsQueue
 from carrier_sidecar.url import parse_url
@@ -96,15 +97,18 @@ class Check:
         try:
             settings = self._settings = parse(self._environ)
         except SettingsError as error:
-            for problem in error.problems:
+            for problem in (*error.problems, *open_files(error.settings, _nothing)[1]):
                 self._add("settings", FAIL, problem)
             for warning in error.warnings:
                 self._add("settings", WARN, warning)
             self._done()
             return
+        problems = open_files(settings, _nothing)[1]
+        for problem in problems:
+            self._add("settings", FAIL, problem)
         for warning in settings.warnings:
             self._add("settings", WARN, warning)
-        if not settings.warnings:
+        if not settings.warnings and not problems:
             self._add("settings", OK, "all understood; `carrier-sidecar settings` shows them")
         self._queue = SqsQueue.from_settings(self._loop, settings, self._environ)
         self._queue.credentials.require(self._have_credentials)
@@ -277,6 +281,10 @@ class Check:
         self._done()
 
 
+def _nothing(_name: str, _fields: Mapping[str, object]) -> None:
+    """What would be logged later is of no interest here."""
+
+
 def _mend(error: QueueError) -> str:
     """What to look at, where the error's own sentence does not say it."""
     if error.kind == kinds.NETWORK:
@@ -319,7 +327,7 @@ class _HealthCheck:
         self._pool = pool
         self._url = url
         self._done = done
-        head = f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\nConnection: close\r\n\r\n"
+        head = f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\nConnection: close\r\n{url.authorization}\r\n"
         pool.request(head.encode(), self, timeout_s)
 
     def answered(self, response: Response) -> None:

@@ -86,7 +86,7 @@ def render_text(findings: Sequence[Finding], grants: Grants) -> str:
         lines += ["", "To grant, as statements of the policy of the identity above:", ""]
         lines += json.dumps(statements, indent=2, ensure_ascii=False).splitlines()
     lines.append("")
-    failed = [finding.name for finding in findings if finding.status == FAIL]
+    failed = dict.fromkeys(finding.name for finding in findings if finding.status == FAIL)
     lines.append(f"Not ready: {', '.join(failed)} failed." if failed else "Ready: messages can flow.")
     return "\n".join(lines).encode("utf-8", "backslashreplace").decode() + "\n"
 

@@ -36,17 +36,28 @@ class Answer:
 
     `verdict`: DELIVERED, HIDE, LEAVE or DEAD. `status`: the HTTP status, 0 where none came. `hide_s`: seconds asked for
     by Retry-After (HIDE alone). `reason`: a short word for logs and metrics ("status 500", "timeout", ...).
-    `dead_letter`: the reason that the handler gave (DEAD alone).
+    `dead_letter`: the reason that the handler gave (DEAD alone). `detail`: a sentence for people about how a POST ended
+    without a status, "" where `reason` says it all.
     """
 
-    __slots__ = ("dead_letter", "hide_s", "reason", "status", "verdict")
+    __slots__ = ("dead_letter", "detail", "hide_s", "reason", "status", "verdict")
 
-    def __init__(self, verdict: str, status: int, reason: str, hide_s: float = 0.0, *, dead_letter: str = "") -> None:
+    def __init__(
+        self,
+        verdict: str,
+        status: int,
+        reason: str,
+        hide_s: float = 0.0,
+        *,
+        dead_letter: str = "",
+        detail: str = "",
+    ) -> None:
         self.verdict = verdict
         self.status = status
         self.reason = reason
         self.hide_s = hide_s
         self.dead_letter = dead_letter
+        self.detail = detail
 
     def __repr__(self) -> str:
         return f"<Answer {self.verdict} {self.reason}>"
@@ -87,6 +98,7 @@ def judge_with_dead_letters(status: int, headers: Mapping[str, str], wall: Calla
     return Answer(DEAD, status, f"status {status}", dead_letter=given)
 
 
-def no_answer(kind: str) -> Answer:
-    """The answer for a POST that ended without a status: `kind` says how (refused, timeout, reset, ...)."""
-    return Answer(LEAVE, 0, kind)
+def no_answer(kind: str, detail: str = "") -> Answer:
+    """The answer for a POST that ended without a status: `kind` says how (refused, timeout, reset, ...), `detail` the
+    same to people (what is wrong with a certificate, how long was waited)."""
+    return Answer(LEAVE, 0, kind, detail=detail)

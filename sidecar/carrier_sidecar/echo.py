@@ -167,6 +167,13 @@ def rate(text: str) -> float:
     return value
 
 
+def port_number(text: str) -> int:
+    """A port to listen on, 0 for any free one."""
+    if not (text.isascii() and text.isdigit()) or int(text[:6]) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}: a port from 0 to 65535")
+    return int(text)
+
+
 def status_code(text: str) -> int:
     """A final HTTP status."""
     if not text.isdigit() or not 200 <= int(text) <= 599:
@@ -188,7 +195,9 @@ def parser() -> argparse.ArgumentParser:
         description="A sample handler: prints every request and answers it. GET /healthz gets 200 and is not printed.",
     )
     options.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    options.add_argument("--port", type=int, default=9000, help="port to listen on (%(default)s; 0: any free one)")
+    options.add_argument(
+        "--port", type=port_number, default=9000, help="port to listen on (%(default)s; 0: any free one)"
+    )
     options.add_argument(
         "--delay", type=duration, default=0.0, metavar="DURATION", help="answer after this: 250ms, 2s (at once)"
     )
@@ -225,7 +234,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs until SIGTERM or SIGINT; a second one does not wait for answers that are due. 2: the port is taken."""
-    options = parser().parse_args(arguments)
+    command = parser()
+    options = command.parse_args(arguments)
+    if options.retry_after is not None and not options.fail_rate:
+        command.error("--retry-after goes with refusals: say how many by --fail-rate (1 for all)")
     loop = SelectingLoop()
 
     def write(line: str) -> None:

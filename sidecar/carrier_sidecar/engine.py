@@ -331,6 +331,8 @@ class Engine:
         """Not delivered. Of a FIFO group, the later members in hand go back first."""
         fields = self._about(message)
         fields["reason"] = answer.reason
+        if answer.detail:
+            fields["error"] = answer.detail
         if message.fault is not None:
             fields["fault"] = message.fault
         asked = answer.verdict is HIDE

@@ -9,7 +9,7 @@ import posix
 
 from carrier_sidecar import __version__
 from carrier_sidecar.gate import REASONS
-from carrier_sidecar.in_flight import ACCEPTED, HELD, HIDING, POSTING, RELEASING, WAITING
+from carrier_sidecar.in_flight import ACCEPTED, DEAD, HELD, HIDING, POSTING, RELEASING, WAITING
 from carrier_sidecar.metrics import Gauges, render
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def metrics_text(
 ) -> str:
     """The whole page. `credentials_s`: seconds until the credentials expire, None if they don't; `started_at`: the
     process's start in Unix seconds."""
-    in_flight = dict.fromkeys((WAITING, POSTING, ACCEPTED, HIDING, HELD, RELEASING), 0)
+    in_flight = dict.fromkeys((WAITING, POSTING, ACCEPTED, DEAD, HIDING, HELD, RELEASING), 0)
     for message in engine.hand.by_id.values():
         in_flight[message.state] = in_flight.get(message.state, 0) + 1
     gauges = Gauges(

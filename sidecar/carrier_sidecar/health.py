@@ -136,7 +136,9 @@ class Health:
             expected = 0.0 <= paused_s < PAUSE_AT_MOST_S  # the app is being restarted
             if not expected:
                 self._failures += 1
-            if not expected and STARTING not in engine.gate.reasons and OFFLINE not in engine.gate.reasons:
+            if STARTING in engine.gate.reasons:
+                self._note("handler_awaited", {"error": problem})
+            elif not expected and OFFLINE not in engine.gate.reasons:
                 self._note("health_check_failed", {"error": problem, "failures": self._failures})
                 if self._failures >= self._threshold or self._pool is None:
                     engine.handler_offline(now)

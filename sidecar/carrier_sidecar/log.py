@@ -34,8 +34,8 @@ REPEAT_S = 30.0
 MAX_KEYS = 200
 # Notes of which each one is worth a line: they end something, or name a message that somebody will look for.
 EACH = frozenset({"cut_off", "setting_warning", "setting_error", "late_delete", "delete_too_late", "limit_reached"})
-# Notes below a warning that can come as often as messages do.
-FREQUENT = frozenset({"retry_asked_for"})
+# Notes below a warning that can come as often as messages or checks do.
+FREQUENT = frozenset({"retry_asked_for", "handler_awaited"})
 # Fields that tell one trouble from another. The rest (ids, numbers, error texts with request ids in them) varies.
 _TELLING = ("kind", "code", "action", "reason", "state", "step")
 

@@ -52,6 +52,7 @@ NOTES: dict[str, tuple[str, str, str]] = {
     "messages_skipped": (ERROR, "sqs", "messages without id or receipt handle were received and left out"),
     "clock_corrected": (WARN, "sqs", "our clock and the server's differ by minutes; the server's time is used"),
     # the handler
+    "handler_awaited": (INFO, "webhook", "waiting for the handler: nothing is received before it answers"),
     "handler_online": (INFO, "webhook", "the handler answers"),
     "handler_offline": (WARN, "webhook", "the handler is offline; nothing is received until it answers"),
     "health_check_failed": (WARN, "webhook", "a health check failed"),

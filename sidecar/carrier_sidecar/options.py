@@ -100,6 +100,8 @@ class Options:
 
 def _tls_problems(settings: Settings) -> list[str]:
     """Files that can be read, and are of no use nevertheless."""
+    if not settings.webhook_endpoint:  # itself not allowed
+        return []
     tls = handler_tls(settings, parse_url(settings.webhook_endpoint))
     if tls is None or not (tls.ca_file or tls.client_cert):
         return []
@@ -111,7 +113,10 @@ def _tls_problems(settings: Settings) -> list[str]:
 
 
 def open_files(settings: Settings, note: Note) -> tuple[FileAuthorization | None, list[str]]:
-    """The authorization for the handler, where that comes from a file; a sentence for each file that is of no use."""
+    """The authorization for the handler, where that comes from a file; a sentence for each file that is of no use.
+
+    The settings may be those that came with a SettingsError, so that its problems and these are said together.
+    """
     names = ("ca_file", "cert_file", "key_file", "password_file", "bearer_token_file")
     if not any(getattr(settings, f"webhook_{name}") for name in names):
         return None, []

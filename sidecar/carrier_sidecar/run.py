@@ -68,7 +68,7 @@ def build(
         log = Log(loop.wall, coloured=bool(error.settings.enable_colorized_logging), lines=lines)
         for warning in error.warnings:
             log.note("setting_warning", {"warning": warning})
-        for problem in error.problems:
+        for problem in (*error.problems, *open_files(error.settings, log.note)[1]):
             log.note("setting_error", {"error": problem})
         log.close()
         return BAD_SETTINGS
@@ -135,7 +135,7 @@ class Sidecar:
         self._hold_for_signal = False  # drained by the hook: the process stays until the signal comes
         self._held: bool | None = None  # what came of that drain: was everything finished?
         self.metrics = Metrics()
-        self.queue = SqsQueue.from_settings(loop, settings, environ, self.note)
+        self.queue = SqsQueue.from_settings(loop, settings, environ, self.note, draw)
         self._options = options = Options(settings, self.queue, self.note, draw, urandom)
         webhook_url = parse_url(settings.webhook_endpoint)
         self.webhook = Webhook(

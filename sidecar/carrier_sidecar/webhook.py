@@ -185,7 +185,7 @@ class _Post:
     def failed(self, failure: Failure) -> None:
         webhook = self._webhook
         del webhook._posts[self.message.id]
-        webhook.answered(self.message, no_answer(failure.kind), webhook._now())
+        webhook.answered(self.message, no_answer(failure.kind, failure.detail), webhook._now())
 
 
 class _Refusal:

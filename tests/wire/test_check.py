@@ -34,6 +34,7 @@ class Server:
     def __init__(self) -> None:
         self.seen: list[str] = []
         self.health = 200
+        self.authorization: str | None = None
         self.attributes: dict[str, str] = {
             "VisibilityTimeout": "45",
             "QueueArn": "arn:aws:sqs:eu-west-1:123456789012:orders",
@@ -59,6 +60,7 @@ class Server:
 
             def do_GET(self) -> None:
                 outer.seen.append(self.path)
+                outer.authorization = self.headers["Authorization"]
                 self.answer(outer.health, b"")
 
             def answer(self, status: int, body: bytes) -> None:
@@ -230,13 +232,35 @@ def test_a_handler_that_is_not_well(server: Server) -> None:
     assert "status 503" in found["health"][1]
 
 
-def test_a_certificate_file_that_cannot_be_read_is_named(server: Server) -> None:
-    code, found, _ = server.check(
-        CARRIER_WEBHOOK_ENDPOINT="https://localhost:1", CARRIER_WEBHOOK_CA_FILE="/nonexistent/ca.pem"
+def test_the_health_check_authenticates_as_the_sidecar_does(server: Server) -> None:
+    url = server.url.replace("://", "://user:word@")
+    code, found, page = server.check(CARRIER_WEBHOOK_HEALTH_CHECK_ENDPOINT=url)
+    assert (code, found["health"][0]) == (0, "ok")
+    assert server.authorization == "Basic dXNlcjp3b3Jk"
+    assert "word@" not in json.dumps(page)
+
+
+@pytest.mark.parametrize("variable", ["CARRIER_WEBHOOK_CA_FILE", "CARRIER_WEBHOOK_BEARER_TOKEN_FILE"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_file_that_cannot_be_read_is_named(server: Server, scheme: str, variable: str) -> None:
+    changes = {"CARRIER_WEBHOOK_ENDPOINT": f"{scheme}://localhost:1", variable: "/nonexistent/file"}
+    code, found, _ = server.check(**changes)
+    assert code == 1
+    assert found["settings"][0] == "fail"
+    assert f"{variable}='/nonexistent/file'" in found["settings"][1]
+    assert found["handler"][0] == "fail"
+
+
+def test_files_are_looked_at_also_when_another_setting_is_bad(server: Server) -> None:
+    code, _, page = server.check(
+        CARRIER_WEBHOOK_ENDPOINT="localhost",
+        CARRIER_WEBHOOK_CA_FILE="/nonexistent/ca",
+        CARRIER_WEBHOOK_BEARER_TOKEN_FILE="/nonexistent/token",
     )
     assert code == 1
-    assert found["handler"][0] == "fail"
-    assert "/nonexistent/ca.pem" in found["handler"][1]
+    said = json.dumps(page)
+    for part in ("CARRIER_WEBHOOK_ENDPOINT", "/nonexistent/ca", "/nonexistent/token"):
+        assert part in said
 
 
 def test_bad_settings_are_all_said_and_nothing_is_tried(server: Server) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from carrier_sidecar.echo import main
+
 SIDECAR = str(Path(__file__).resolve().parent.parent.parent / "sidecar")
 RUN = "import sys; from carrier_sidecar.echo import main; sys.exit(main(sys.argv[1:]))"
 
@@ -76,3 +78,10 @@ def test_a_port_that_is_taken_is_said_and_exits_with_2(echo: tuple[subprocess.Po
     )
     assert second.returncode == 2
     assert f"127.0.0.1:{port}" in second.stderr
+
+
+def test_retry_after_without_refusals_is_no_sense(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["--port", "0", "--retry-after", "5"])
+    assert refused.value.code == 2
+    assert "--fail-rate" in capsys.readouterr().err

@@ -55,6 +55,31 @@ def test_all_bad_settings_are_said_at_once(world: World) -> None:
     assert "CARRIER_SQS_RECEIVERS" in warning["warning"]
 
 
+def test_files_are_said_with_the_other_bad_settings(world: World) -> None:
+    sidecar = world.start(
+        wait=False,
+        CARRIER_SQS_BATCH_SIZE="11",
+        CARRIER_WEBHOOK_CA_FILE="/nonexistent/ca",
+        CARRIER_WEBHOOK_BEARER_TOKEN_FILE="/nonexistent/token",
+    )
+    assert sidecar.wait(5) == 2
+    errors = " ".join(line["error"] for line in sidecar.notes("setting_error"))
+    for part in ("CARRIER_SQS_BATCH_SIZE", "/nonexistent/ca", "/nonexistent/token"):
+        assert part in errors
+
+
+def test_a_handler_that_is_waited_for_is_said_in_the_log(world: World) -> None:
+    world.handler.down()
+    sidecar = world.start(wait=False)
+    line = sidecar.wait_for("handler_awaited")
+    assert line["level"] == "INFO"
+    assert "refused the connection" in line["error"]
+    time.sleep(1)  # several more tries
+    assert len(sidecar.notes("handler_awaited")) == 1
+    world.handler.up()
+    sidecar.wait_for("handler_online")
+
+
 def test_nothing_set_at_all() -> None:
     sidecar = SidecarProcess({"CARRIER_PROBE_ADDRESS": "unset"})
     try:

@@ -43,7 +43,11 @@ def test_every_other_status_leaves_the_message_whatever_it_says(status: int) -> 
 @pytest.mark.parametrize("kind", ["refused", "timeout", "reset"])
 def test_no_answer_leaves_the_message_and_says_why(kind: str) -> None:
     answer = no_answer(kind)
-    assert (answer.verdict, answer.status, answer.reason) == (LEAVE, 0, kind)
+    assert (answer.verdict, answer.status, answer.reason, answer.detail) == (LEAVE, 0, kind, "")
+
+
+def test_no_answer_may_say_more_to_people() -> None:
+    assert no_answer("tls", "certificate verify failed").detail == "certificate verify failed"
 
 
 def test_a_date_in_the_past_means_now() -> None:

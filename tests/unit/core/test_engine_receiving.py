@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from carrier_sidecar.disposition import no_answer
 from carrier_sidecar.message import DENIED, NETWORK, UNAVAILABLE
 from tests.unit.core.rig import ACCEPTED, FAILED, Rig
 
@@ -263,6 +264,16 @@ def test_a_message_with_a_fault_is_not_posted_and_comes_back_by_itself() -> None
     assert rig.metrics.bad_messages == 1
     rig.advance(0.1)
     assert not rig.settles
+
+
+def test_how_a_post_ended_without_an_answer_is_said_in_words() -> None:
+    rig = Rig()
+    rig.deliver("a", "b")
+    rig.answer("a", no_answer("tls", "certificate verify failed"))
+    assert rig.fields("not_delivered") == {"message_id": "a", "reason": "tls", "error": "certificate verify failed"}
+    rig.notes.clear()
+    rig.answer("b", FAILED)
+    assert "error" not in rig.fields("not_delivered")
 
 
 def test_the_time_in_the_queue_is_observed() -> None:

@@ -85,6 +85,11 @@ def test_text_has_a_line_per_check_its_remedy_and_a_verdict() -> None:
     assert render_text(FINDINGS[:1], Grants()).endswith("\nReady: messages can flow.\n")
 
 
+def test_what_failed_twice_is_named_once() -> None:
+    twice = [Finding("settings", FAIL, "one"), Finding("settings", FAIL, "two"), Finding("queue", FAIL, "three")]
+    assert render_text(twice, Grants()).endswith("\nNot ready: settings, queue failed.\n")
+
+
 def test_json_says_the_same() -> None:
     page = json.loads(render_json(FINDINGS, Grants()))
     assert page["ok"] is False

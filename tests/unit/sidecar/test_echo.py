@@ -158,7 +158,7 @@ def test_the_summary_counts_different_messages() -> None:
 @pytest.mark.parametrize(
     "options",
     [["--delay", "soon"], ["--delay=-1s"], ["--fail-rate", "2"], ["--status", "99"], ["--delay-if", "slow"]]
-    + [["--retry-after", "5\r\nX: y"]],
+    + [["--retry-after", "5\r\nX: y"], ["--port", "65536"], ["--port", "http"]],
 )
 def test_options_out_of_range_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refused:
