@@ -5,7 +5,7 @@ from __future__ import annotations
 from carrier_sidecar.sqs.clock import ServerClock
 from carrier_sidecar.sqs.credentials.chain import Chain, default_sources
 from carrier_sidecar.sqs.credentials.files import read_profile
-from carrier_sidecar.sqs.credentials.store import CredentialStore
+from carrier_sidecar.sqs.credentials.store import CredentialStore, random_draw
 from carrier_sidecar.sqs.protocol import CONTENT_TYPE_ATTRIBUTE
 from carrier_sidecar.sqs.queue import SqsQueue
 from carrier_sidecar.sqs.region import NoRegion, choose_region
@@ -20,15 +20,17 @@ MAX_ANSWER = 10 * 6 * (1 << 20) + (4 << 20)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from carrier_sidecar.loop.api import Loop
     from carrier_sidecar.settings import Settings
     from carrier_sidecar.sqs.queue import Note
 
 
-def build_queue(loop: Loop, settings: Settings, environ: Mapping[str, str], note: Note) -> SqsQueue:
-    """A queue that is not open yet. Nothing is sent."""
+def build_queue(
+    loop: Loop, settings: Settings, environ: Mapping[str, str], note: Note, draw: Callable[[], float] = random_draw
+) -> SqsQueue:
+    """A queue that is not open yet. Nothing is sent. `draw` gives random numbers in [0, 1)."""
     endpoint = parse_url(settings.sqs_endpoint)
     problem = ""
     try:
@@ -48,7 +50,7 @@ def build_queue(loop: Loop, settings: Settings, environ: Mapping[str, str], note
         endpoint=endpoint,
         pool=web.pool(endpoint, proxy, idle_s=IDLE_S, max_body=MAX_ANSWER),
         clock=clock,
-        credentials=CredentialStore(loop, clock, Chain(default_sources(web, environ, region)), note=note),
+        credentials=CredentialStore(loop, clock, Chain(default_sources(web, environ, region)), draw, note),
         region=region,
         queue_name=settings.sqs_queue_name,
         queue_url=settings.sqs_queue_url,

@@ -10,6 +10,7 @@ from carrier_sidecar.json_text import dumps
 from carrier_sidecar.message import CREDENTIALS, DENIED, INVALID, KMS, NO_QUEUE, QueueError
 from carrier_sidecar.sqs.attributes import FIFO_ONLY, WANTED, Attributes
 from carrier_sidecar.sqs.calls import BatchCall, Call, PlainCall, ReceiveCall
+from carrier_sidecar.sqs.credentials.store import random_draw
 from carrier_sidecar.sqs.protocol import (
     CONTENT_TYPE_ATTRIBUTE,
     encode_delete_batch,
@@ -121,11 +122,17 @@ class SqsQueue:
         self._look_at = 0.0
 
     @staticmethod
-    def from_settings(loop: Loop, settings: Settings, environ: Mapping[str, str], note: Note = _ignore) -> SqsQueue:
+    def from_settings(
+        loop: Loop,
+        settings: Settings,
+        environ: Mapping[str, str],
+        note: Note = _ignore,
+        draw: Callable[[], float] = random_draw,
+    ) -> SqsQueue:
         """The queue that the environment describes, with its credentials."""
         from carrier_sidecar.sqs.building import build_queue
 
-        return build_queue(loop, settings, environ, note)
+        return build_queue(loop, settings, environ, note, draw)
 
     # -- the start -----------------------------------------------------------------------------------------------------
 
