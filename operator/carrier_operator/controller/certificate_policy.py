@@ -130,7 +130,9 @@ def _leaf_due(leaf: Certificate | None, ca: Certificate, now: float, names: froz
 def _leaf_may_change(seen: Observed, now: float, settle_s: float) -> bool:
     """A leaf that works stays until the next one is trusted everywhere; in place of none, any is better."""
     trusted = {it.fingerprint for it in seen.bundle or ()}
-    works = bool(seen.served) and seen.leaf is not None and now < seen.leaf.not_after and seen.leaf.signer in trusted
+    leaf = seen.leaf
+    # Where the Secret is gone, what is served is the leaf that was in it.
+    works = bool(seen.served) and (leaf is None or (now < leaf.not_after and leaf.signer in trusted))
     return not works or seen.bundle is None or seen.published_s >= settle_s
 
 

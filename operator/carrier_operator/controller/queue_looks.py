@@ -1,6 +1,6 @@
 """Looks at the queues that may be looked at, every minute or so each, through aiobotocore.
 
-botocore follows no redirects, and the endpoint is one of the administrator's list; where its name leads to a link-local
+Redirects are not followed, and the endpoint is one of the administrator's list; where its name leads to a link-local
 address (instance metadata) it is not called. Imported only where something may be looked at: it costs memory.
 """
 
@@ -144,12 +144,39 @@ class QueueLooks:
             from aiobotocore.config import AioConfig
             from aiobotocore.session import get_session
 
-            config = AioConfig(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 2})
+            config = AioConfig(
+                connect_timeout=TIMEOUT_S,
+                read_timeout=TIMEOUT_S,
+                retries={"total_max_attempts": 2},
+                http_session_cls=_sessions_without_redirects(),
+            )
             made = get_session().create_client(
                 "sqs", endpoint_url=question.endpoint, region_name=question.region, config=config
             )
             self._clients[where] = await self._stack.enter_async_context(made)
         return self._clients[where]
+
+
+class _Straight:
+    """An HTTP session that follows no redirects: the endpoint is the administrator's choice, not a server's."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(self, *arguments: Any, **options: Any) -> Any:
+        """As the session's own."""
+        return self._session.request(*arguments, **options, allow_redirects=False)
+
+
+def _sessions_without_redirects() -> Any:
+    from aiobotocore.httpsession import AIOHTTPSession
+
+    class Sessions(AIOHTTPSession):  # type: ignore[misc]  # it has no types
+        # aiobotocore has no setting for this; a test with servers that redirect holds it.
+        async def _get_session(self, proxy_url: Any) -> Any:
+            return _Straight(await super()._get_session(proxy_url))
+
+    return Sessions
 
 
 async def _may_be_called(endpoint: str) -> bool:

@@ -83,10 +83,10 @@ def scene(installation: Installation) -> str:
     """A namespace with a binding, a workload that precedes it, and one that asks in vain."""
     namespace = installation.new_namespace()
     apps = kubernetes.client.AppsV1Api(installation.api)
-    for name, annotations in (("worker", {}), ("other", {"carrier.dev/binding": "typo"})):
+    for name, asks in (("worker", {}), ("other", {"carrier.dev/binding": "typo"})):
         labels = {"app": name}
         template = {
-            "metadata": {"labels": labels, "annotations": annotations},
+            "metadata": {"labels": labels, "annotations": asks},
             "spec": {"containers": [{"name": "app", "image": "example.test/app:1"}]},
         }
         spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}

@@ -1,4 +1,4 @@
-"""A gate between a process and the API server: TLS goes in and out again, so that requests can be refused on the way."""
+"""A gate between a process and the API server: TLS goes in and out again, so that requests can be refused halfway."""
 
 from __future__ import annotations
 
@@ -114,14 +114,14 @@ class ApiGate:
         response = web.StreamResponse()
         if watching and self.watch_error is not None:
             await response.prepare(request)
-            status = {
+            expired = {
                 "kind": "Status",
                 "code": self.watch_error,
                 "reason": "Test",
                 "message": "told to",
                 "metadata": {},
             }
-            await response.write(json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
+            await response.write(json.dumps({"type": "ERROR", "object": expired}).encode() + b"\n")
             return response
         async with self._session.request(
             request.method, self._target.url + request.path_qs, data=await request.read() or None, headers=headers,
