@@ -7,6 +7,10 @@ Each row names the promise, the file, a text that occurs in it exactly once, and
 from __future__ import annotations
 
 CORE = ("tests/unit/core", "tests/property/core/test_engine_model.py")
+SIMULATED = (
+    "tests/unit/simulated",
+    "--deselect=tests/unit/simulated/test_delivery.py::test_a_long_run_leaves_nothing_behind",
+)
 
 
 class Mutation:
@@ -560,5 +564,97 @@ MUTATIONS = (
         "disposition.py",
         "if status in (429, 503):",
         "if status >= 400:",
+    ),
+    # -- the whole sidecar
+    Mutation(
+        "nothing is received before the handler answers",
+        "run.py",
+        "gate=Gate(STARTING, QUEUE,",
+        "gate=Gate(QUEUE,",
+        SIMULATED,
+    ),
+    Mutation(
+        "a handler that refuses a POST is tried again soon, whatever checks failed before",
+        "health.py",
+        "        if offline and not self._offline and not self._checking:\n",
+        "        if offline and not self._offline and not self._checking and self._tries == 0:\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "a health endpoint elsewhere opens no gate for a handler that refuses",
+        "health.py",
+        "        if self._pool is None or (self._elsewhere and OFFLINE in self._engine.gate.reasons):\n",
+        "        if self._pool is None:\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "a pause lasts at least until its hook is answered",
+        "health.py",
+        "        over = self._seen_gone and not self._hooks and paused_s >= 0.0\n",
+        "        over = self._seen_gone and paused_s >= 0.0\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "the 30 seconds of a pause count from its answer",
+        "health.py",
+        "        self._hooks -= 1\n        if self._paused_at is not None:\n",
+        "        self._hooks -= 1\n        if self._paused_at is None:\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "an app that is restarted through a pause is not offline",
+        "health.py",
+        "            expected = 0.0 <= paused_s < PAUSE_AT_MOST_S  # the app is being restarted\n",
+        "            expected = False\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "an offline handler ends the process with code 4 where that is asked for",
+        "run.py",
+        "            self._exit_code = HANDLER_OFFLINE\n",
+        "            self._exit_code = UNFINISHED\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "a drained process stays until the signal",
+        "run.py",
+        "        self._hold_for_signal = True\n",
+        "        self._hold_for_signal = False\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "a drain that could not finish everything waits for the signal, too",
+        "run.py",
+        "        if self._hold_for_signal and not self._signalled:\n",
+        "        if self._hold_for_signal and not self._signalled and finished:\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "a permission that is missing is said once",
+        "run.py",
+        "            if attributes.kind != self._attributes_problem:\n",
+        "            if attributes.kind:\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "the queue's visibility timeout is read again",
+        "run.py",
+        "        self._loop.call_at(self._loop.now() + ATTRIBUTES_EVERY_S, self._read_attributes)\n",
+        "        self._read_attributes  # noqa: B018\n",
+        SIMULATED,
+    ),
+    Mutation(
+        "a pod's clock that is set forward makes no credentials expire",
+        "sqs/clock.py",
+        "        return earliest if ahead_s is None else min(",
+        "        return earliest if ahead_s is not None else min(",
+        SIMULATED,
+    ),
+    Mutation(
+        "a pause is one of all sidecars of the pod",
+        "probes.py",
+        "        for host, port in self._peers:\n            _PeerPause",
+        "        for host, port in self._peers[:0]:\n            _PeerPause",
+        SIMULATED,
     ),
 )
