@@ -33,6 +33,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         from carrier_sidecar.loop.environ import read_environ
 
         return run(read_environ())
+    try:
+        code = _tell(command, arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has read enough (`| head`)
+        posix.dup2(posix.open("/dev/null", posix.O_WRONLY), 1)  # for the flush at the end of the process
+        return 1
+    return code
+
+
+def _tell(command: str, arguments: list[str]) -> int:
+    """The commands that print something and end; the exit code."""
     if command == "settings":
         from carrier_sidecar.settings_page import main as settings_main
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.process.handler import Reply
-from tests.process.sidecar import TOKEN, SidecarProcess, wait_until
+from tests.process.sidecar import ROOT, TOKEN, SidecarProcess, wait_until
 from tests.process.world import World
 from tests.simulation.sqs_faults import ALWAYS, Fault
 
@@ -98,6 +101,24 @@ def test_a_probe_address_that_is_taken(world: World) -> None:
         assert sidecar.wait(5) == 2
     assert sidecar.wait_for("probe_address_taken")["address"] == address
     assert not world.sqs.seen
+
+
+@pytest.mark.parametrize("command", ["settings", "settings -o json", "check", "--help"])
+def test_a_reader_that_has_read_enough_is_no_error(command: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "carrier_sidecar", *command.split()],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            env={"PYTHONPATH": str(ROOT / "sidecar")},
+            timeout=20,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert ended.stderr == b""
 
 
 # The queue and permissions

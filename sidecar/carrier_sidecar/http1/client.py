@@ -102,7 +102,7 @@ class Pool:
         self._idle: list[Connection] = []  # last used last, and first used again
         self._all: set[Connection] = set()
         self._sweep: Timer | None = None
-        self._rewrites = origin.proxy is not None and origin.tls is None
+        self.by_plain_proxy = origin.proxy is not None and origin.tls is None
         self.last = KnownHead(_NO_HEAD, 0.0, Response(0, {}, b""), -1)
         self._heads: dict[bytes, KnownHead] = {}
 
@@ -118,7 +118,7 @@ class Pool:
         """Send a whole request (head and body), on an idle connection or a new one. `timeout_s` covers all of it,
         `None` is for ever; `first_byte_timeout_s` the time until the answer's head is there. `head`: it is a HEAD
         request, whose answer has no body. The connection is the handle for `cancel`."""
-        if self._rewrites:
+        if self.by_plain_proxy:
             data = self._rewritten(data)
         now = self._now()
         idle = self._idle

@@ -203,7 +203,7 @@ class Connection:
         if self._exchange is None:
             self._pool.forget(self)
         elif self._reader is not None or not self._send_anew():
-            self._end_early(error.kind, error.detail)
+            self._end_early(error.kind, f"proxy: {error.detail}" if self._pool.by_plain_proxy else error.detail)
 
     # Time
 

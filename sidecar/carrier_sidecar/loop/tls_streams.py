@@ -66,7 +66,7 @@ def _load(name: str, load: Any, *arguments: str) -> None:
         load(*arguments)
     except OSError as error:
         reason = error.strerror if not isinstance(error, _ssl.SSLError) else _reason(error)
-        raise OSError(error.errno, f"{name}: {reason}") from error
+        raise OSError(error.errno, f"cannot load {name}: {reason}") from error
 
 
 def _reason(error: OSError) -> str:

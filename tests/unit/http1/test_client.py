@@ -662,6 +662,12 @@ def test_a_proxy_that_is_not_there_or_silent() -> None:
     assert world.loop.now() == pytest.approx(started + 5.0)
 
 
+def test_a_plain_proxy_that_is_not_there_is_told_from_the_origin() -> None:
+    world = World()
+    world.pool = Pool(world.loop, Origin("sqs", 9324, None, Proxy("127.0.0.1", 3128)))
+    assert world.failure().detail.startswith("proxy")
+
+
 def test_http_goes_to_the_proxy_in_absolute_form() -> None:
     world = World()
     proxy = RawServer(world.loop, "proxy", 3128, OK)
