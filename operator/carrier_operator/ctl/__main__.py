@@ -1,7 +1,8 @@
 """carrierctl, and `kubectl carrier`: arguments, output, exit codes. The work is done by offline.py and explain.py.
 
-Exit codes: 0 done (why: the pod gets a sidecar); 1 left out (why: it gets none; inject --strict: with a warning);
-2 usage or input that can't be used; 3 the cluster can't be asked.
+Exit codes: 0 done (why: the pod gets a sidecar; status, check: all is well); 1 left out (why: it gets none; inject
+--strict: with a warning; status: a binding is not Ready; check: a check failed); 2 usage or input that can't be used;
+3 the cluster can't be asked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from carrier_operator.pods import BadPod
 from carrier_operator.policy import Policy
 from carrier_operator.workloads import is_list, template_of
 
-from . import documents, explain, offline
+from . import checks, documents, explain, offline, standing
 from .documents import BadInput, Document
 from .sources import Bindings, ClusterSource, ClusterTrouble, bindings_in_files, bindings_of
 
@@ -65,12 +66,29 @@ def arguments() -> argparse.ArgumentParser:
             default="auto",
             help="whether sidecars of mode Auto are native (auto: as the cluster says, else true)",
         )
+    _cluster_commands(commands)
     made["inject"].add_argument("--strict", action="store_true", help="exit with 1 when there is a warning")
     return parser
 
 
+def _cluster_commands(commands: Any) -> None:
+    """status and check, which ask the cluster only."""
+    for name, text in (
+        ("status", "show the bindings of the cluster: pods, missing sidecars, queues"),
+        ("check", "look whether the installation works: webhook, certificates, rights, policy"),
+    ):
+        command = commands.add_parser(name, help=text, description=text, epilog=_EXIT_CODES)
+        command.add_argument("-n", "--namespace", help="the bindings' namespace; check: one that pods are injected in")
+        command.add_argument("--kubeconfig", help="as kubectl's")
+        command.add_argument("--context", help="as kubectl's")
+        command.add_argument("-o", "--output", choices=("json", "yaml"), help="for machines")
+        if name == "status":
+            command.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+
+
 _EXIT_CODES = (
-    "Exit codes: 0 done (why: the pod gets a sidecar); 1 left out (why: it gets none; inject --strict: a warning); "
+    "Exit codes: 0 done (why: the pod gets a sidecar); 1 left out (why: it gets none; inject --strict: a warning; "
+    "status: a binding is not Ready; check: a check failed); "
     "2 usage or input that can't be used; 3 the cluster can't be asked."
 )
 
@@ -189,6 +207,34 @@ def run_why(given: argparse.Namespace, console: Console) -> int:
     return DONE if all(subject["sidecars"] for subject in subjects) else LEFT_OUT
 
 
+def run_status(given: argparse.Namespace, console: Console) -> int:
+    """carrierctl status."""
+    cluster = ClusterSource(given.kubeconfig, given.context)
+    found = cluster.documents(None if given.all_namespaces else given.namespace or cluster.namespace)
+    rows = sorted((standing.standing(it) for it in found), key=lambda it: (it["namespace"], it["name"]))
+    if given.output:
+        sys.stdout.write(documents.dump(rows, given.output))
+    else:
+        console.print(standing.for_people(rows))
+    return DONE if all(standing.is_well(it) for it in rows) else LEFT_OUT
+
+
+def run_check(given: argparse.Namespace, console: Console) -> int:
+    """carrierctl check."""
+    cluster = ClusterSource(given.kubeconfig, given.context)
+    results = cluster.inspect(given.namespace or cluster.namespace)
+    if given.output:
+        sys.stdout.write(documents.dump([it.data() for it in results], given.output))
+    else:
+        colours = {checks.OK: "green", checks.FAILED: "red", checks.UNKNOWN: "yellow"}
+        for it in results:
+            console.print(f"[{colours[it.outcome]}]{it.outcome:<8}[/]{it.name}: ", end="", highlight=False)
+            console.print(it.message, markup=False, highlight=False)
+            if it.remedy and it.outcome == checks.FAILED:
+                console.print(f"        {it.remedy}", markup=False, highlight=False, style="dim")
+    return LEFT_OUT if any(it.outcome == checks.FAILED for it in results) else DONE
+
+
 def _pod_of(given: argparse.Namespace, context: Context) -> dict[str, Any]:
     found = context.cluster.pod(context.namespace, given.pod.removeprefix("pod/"))
     return {"apiVersion": "v1", "kind": "Pod", **found}
@@ -210,6 +256,10 @@ def main(argv: list[str] | None = None) -> int:
             return run_inject(given, Console(stderr=True))
         if given.command == "uninject":
             return run_uninject(given)
+        if given.command == "status":
+            return run_status(given, Console())
+        if given.command == "check":
+            return run_check(given, Console())
         return run_why(given, Console())
     except BadInput as error:
         sys.stderr.write(f"carrierctl: {error}\n")

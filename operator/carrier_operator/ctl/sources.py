@@ -13,7 +13,9 @@ from carrier_operator.models import API_VERSION, GROUP, KIND, PLURAL, VERSION, B
 from carrier_operator.policy import Policy, Unaccepted, read_binding
 from carrier_operator.stores import NodeStore
 
+from .checks import Result
 from .documents import files, parse, read_text
+from .inspection import inspect
 
 Bindings = list[Binding | Unaccepted]
 
@@ -69,6 +71,17 @@ class ClusterSource:
             return found
 
         found: dict[str, Any] = self._run(get)
+        return found
+
+    def documents(self, namespace: str | None) -> list[dict[str, Any]]:
+        """The bindings as they are, of one namespace or (None) of all. ClusterTrouble."""
+        where = f"namespaces/{namespace}/" if namespace is not None else ""
+        found: list[dict[str, Any]] = self._run(self._items(f"/apis/{GROUP}/{VERSION}/{where}{PLURAL}"))
+        return found
+
+    def inspect(self, namespace: str) -> list[Result]:
+        """What `carrierctl check` finds. ClusterTrouble."""
+        found: list[Result] = self._run(lambda client: inspect(client, namespace))
         return found
 
     def all_native(self) -> bool:

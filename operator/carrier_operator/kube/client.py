@@ -64,8 +64,11 @@ class Client:
         body: Any = None,
         content_type: str = "application/json",
         timeout_s: float = REQUEST_TIMEOUT_S,
+        warnings: list[str] | None = None,
     ) -> Any:
-        """The decoded answer. ApiError when it is no 2xx, or none comes within `timeout_s`."""
+        """The decoded answer. ApiError when it is no 2xx, or none comes within `timeout_s`. Warning headers are added
+        to `warnings` as they came.
+        """
         assert self._session is not None
         headers = {"Accept": "application/json"}
         data = None
@@ -84,6 +87,8 @@ class Client:
                 allow_redirects=False,
             ) as response:
                 payload = await response.read()
+                if warnings is not None:
+                    warnings += response.headers.getall("Warning", [])
                 if response.status // 100 != 2:
                     raise _refused(response.status, payload)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import kubernetes
 import pytest
 
 from tests.integration.controller.rig import Installation, Process, wait_until
+from tests.integration.controller.test_suspending import FakeSidecar, ready, running
 from tests.integration.controller.throttle import ApiGate
 
 LEASE_S = 15.0
@@ -179,3 +181,23 @@ def test_a_missing_crd_at_the_start_is_waited_for(cluster: Any, api: Any, crd: A
         role.rules = kept
         installation.rbac.replace_cluster_role(name, role)
         wait_until(lambda: process.said("everything is read"))
+
+
+def test_the_next_leader_resumes_what_the_last_one_suspended(cluster: Any, api: Any, crd: Any, tmp_path: Any) -> None:
+    with (
+        Installation(cluster, api, tmp_path, "controller.certificates=false") as installation,
+        closing(FakeSidecar()) as sidecar,
+    ):
+        first = installation.controller()
+        shop = installation.new_namespace()
+        installation.bind(shop)
+        running(installation, shop, "p", sidecar)
+        installation.change(shop, suspend=True)
+        wait_until(lambda: "1 of 1" in ready(installation, shop)[1])
+        assert first.stop() == 0
+        installation.change(shop, suspend=False)
+        time.sleep(1)
+        assert sidecar.told == ["suspend"]
+        installation.controller()
+        wait_until(lambda: sidecar.told[-1] == "resume")
+        wait_until(lambda: ready(installation, shop)[0] == "True MessagesFlow")
