@@ -39,6 +39,40 @@ def test_a_slow_message_holds_one_slot_only(world: World) -> None:
     world.check_account()
 
 
+def test_while_handlers_are_slow_no_message_waits_in_one_pod_that_another_could_do(world: World) -> None:
+    world.add_handler().start()
+    for handler in world.handlers:
+        handler.answer = lambda _body: (200, 10.0, [])
+        world.add(handler, SQS_RECEIVER_WORKERS="2")
+    world.loop.run_for(1)
+    world.send(*(f"m{number}" for number in range(40)))
+    world.loop.run_for(101)
+    world.check_account()
+    assert [handler.most_at_once for handler in world.handlers] == [2, 2]
+    assert {len(handler.posts) for handler in world.handlers} == {20}
+
+
+def test_bytes_in_hand_are_bounded(world: World) -> None:
+    world.handler.answer = lambda _body: (200, 0.2, [])
+    running = world.start(MAX_IN_FLIGHT_BYTES="2MiB", SQS_RECEIVERS="3")
+    world.send(*(f"{number:03}" + "x" * 500_000 for number in range(40)))
+    most = 0
+    while world.left():
+        world.loop.run_for(0.05)
+        most = max(most, running.sidecar.engine.hand.bytes)
+        assert world.loop.now() < 1200
+    world.check_account()
+    assert 1_000_000 <= most <= 3 * 10 * 500_003, "the first polls do not know yet how large messages are"
+    world.send(*(f"{number:03}" + "y" * 500_000 for number in range(40)))
+    most = 0
+    while world.left():
+        world.loop.run_for(0.05)
+        most = max(most, running.sidecar.engine.hand.bytes)
+        assert world.loop.now() < 1300
+    assert 500_000 <= most <= 2 << 20
+    world.check_account()
+
+
 def test_a_handler_slower_than_the_visibility_timeout_gets_each_message_once(world: World) -> None:
     world.handler.answer = lambda _body: (200, 300.0, [])
     running = world.start(WEBHOOK_REQUEST_TIMEOUT="10m")
