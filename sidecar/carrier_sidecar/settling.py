@@ -109,8 +109,11 @@ class Settling:
             self._wake(now)
 
     def failed(self, delete: bool, now: float, backoff: Backoff) -> None:
-        """A whole call failed: nothing of its kind is sent until a backoff has passed."""
+        """A whole call failed: nothing of its kind is sent until a backoff has passed. Of calls that were on the wire
+        together, the first counts."""
         lane = self._deletes if delete else self._changes
+        if now < lane.blocked_until:
+            return
         lane.failures += 1
         lane.blocked_until = now + backoff.delay(lane.failures, self._draw)
 

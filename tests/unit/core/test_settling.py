@@ -109,18 +109,30 @@ def test_failed_changes_do_not_hold_up_deletes() -> None:
 def test_waits_grow_while_calls_fail_and_end_with_one_that_gets_through() -> None:
     calls = Calls()
     waits = []
-    calls.settling.delete(message(1), NOW)
+    now = NOW
+    calls.settling.delete(message(1), now)
     for _ in range(6):
-        calls.settling.failed(True, NOW, SOON)
-        calls.settling.flush(NOW)
-        waits.append(calls.settling.wake_at - NOW)
+        calls.settling.failed(True, now, SOON)
+        calls.settling.flush(now)
+        waits.append(calls.settling.wake_at - now)
+        now = calls.settling.wake_at
     assert waits == sorted(waits)
     assert waits[0] < 0.1
     assert 0.5 < waits[-1] <= 1.0
-    calls.settling.succeeded(True, NOW)
-    assert calls.settling.wake_at <= NOW
-    calls.settling.flush(NOW)
+    calls.settling.failed(True, now, SOON)
+    calls.settling.succeeded(True, now)
+    assert calls.settling.wake_at <= now
+    calls.settling.flush(now)
     assert calls.deletes == [["m1"]]
+
+
+def test_calls_that_fail_together_count_as_one_failure() -> None:
+    calls = Calls()
+    calls.settling.delete(message(1), NOW)
+    for _ in range(4):
+        calls.settling.failed(True, NOW, SLOW)
+    calls.settling.flush(NOW)
+    assert calls.settling.wake_at <= NOW + SLOW.first_s
 
 
 def test_an_entry_that_failed_alone_waits_by_itself() -> None:
