@@ -252,8 +252,9 @@ class Server:
     """Listens until `close`. OSError if it can't bind.
 
     `handle(request, responder)` is called for every request. Limits: `max_head` and `max_body` in bytes; `request_s`
-    for a request to arrive whole; `idle_s` between requests; `max_connections` at once, more are closed on
-    arrival."""
+    for a request to arrive whole; `idle_s` between requests; `max_connections` at once: for one more the oldest
+    that asks for nothing at the moment is closed, or itself where there is none (so that idle ones keep no probe out).
+    """
 
     def __init__(
         self,
@@ -276,21 +277,26 @@ class Server:
         self.idle_s = idle_s
         self.max_connections = max_connections
         self.closing = False
-        self._connections: set[_ServerConnection] = set()
+        self._connections: dict[_ServerConnection, None] = {}  # the oldest first
         self._listener = loop.listen(host, port, self._accept)
         self.port = self._listener.port
 
     def _accept(self, stream: Stream) -> _ServerConnection:
         connection = _ServerConnection(self, stream)
         if len(self._connections) >= self.max_connections:
-            connection.close()
-        else:
-            self._connections.add(connection)
+            for other in self._connections:
+                if other.idle:
+                    other.close()
+                    break
+            else:
+                connection.close()
+                return connection
+        self._connections[connection] = None
         return connection
 
     def forget(self, connection: _ServerConnection) -> None:
         """For a connection that has closed."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
     @property
     def connections(self) -> int:

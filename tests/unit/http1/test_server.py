@@ -229,14 +229,25 @@ def test_an_answer_that_nobody_reads_does_not_hold_its_connection_for_ever() -> 
     assert world.server.connections == 0
 
 
-def test_more_connections_than_allowed_are_closed_at_once() -> None:
-    world = World(max_connections=3)
-    others = [world.connect() for _ in range(4)]
-    assert [other.ended_at is None for other in others] == [True, True, False, False]
-    assert world.client.send(GET).endswith(b"/livez")
-    others[0].stream.close()
+def test_more_connections_than_allowed_are_closed_at_once_where_all_are_busy() -> None:
+    world = World(later, max_connections=3)
+    busy = [world.client, world.connect(), world.connect()]
+    for client in busy:
+        client.send(GET)
+    others = [world.connect() for _ in range(2)]
+    assert [client.ended_at is None for client in [*busy, *others]] == [True, True, True, False, False]
+    world.responders[1].answer(200, b"late")
     world.loop.run_for(0.01)
+    assert busy[1].data.endswith(b"late")
+    assert world.connect().ended_at is None
+
+
+def test_idle_connections_keep_nobody_out() -> None:
+    world = World(max_connections=3)
+    idle = [world.client, *[world.connect() for _ in range(4)]]
+    assert [client.ended_at is None for client in idle] == [False, False, True, True, True]
     assert world.connect().send(GET).endswith(b"/livez")
+    assert world.server.connections == 3
 
 
 def test_the_handler_hears_that_the_client_has_gone() -> None:
