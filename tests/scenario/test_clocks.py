@@ -31,7 +31,7 @@ def test_a_server_whose_clock_steps_in_mid_flight(world: World, ends: Ends, hour
     world.sqs.clock_offset_s = hours * 3600.0
     world.send(100)
     world.wait_until_empty(40)
-    assert sidecar.notes("clock_corrected")
+    sidecar.wait_for("clock_corrected")
     assert set(world.handler.tries.values()) == {1}
     ends(world.account())
 
@@ -74,7 +74,7 @@ def test_a_clock_that_was_always_wrong(world: World, ends: Ends, tmp_path: Path)
     world.send(50)
     wait_until(lambda: len(world.messages) == 2, 10, sidecar.log)
     world.wait_until_empty(8)
-    assert sidecar.notes("clock_corrected")
+    sidecar.wait_for("clock_corrected")
     ends(world.account())
 
 
@@ -96,7 +96,7 @@ def test_short_lived_credentials_with_a_clock_that_is_hours_off(
         sidecar = world.start(program=("-m", "tests.process.skewed", str(offset)), environ=environ)
         world.send(50)
         world.wait_until_empty(10)
-        assert sidecar.notes("clock_corrected")
+        sidecar.wait_for("clock_corrected")
         assert len(agent.seen) <= 2
         world.sqs.clock_offset_s = -hours * 3600.0  # now the server's clock is off as well, which ends nothing
         world.send(50)

@@ -397,6 +397,6 @@ def test_a_content_type_with_a_line_break_fails_its_message(rig: Rig, content_ty
     attribute = {"DataType": "String", "StringValue": content_type}
     rig.world.send_bodies(["evil"], MessageAttributes={"Body.ContentType": attribute})
     wait_until(lambda: rig.sidecar.metrics()["carrier_bad_messages_total"] > counted, 5, rig.sidecar.log)
-    assert rig.sidecar.notes("not_delivered", reason="bad_message")
+    rig.sidecar.wait_for("not_delivered", reason="bad_message")
     assert any(message.body == "evil" for message in rig.world.messages)
     assert len(rig.handler.heads) == posted, "it was POSTed"

@@ -223,7 +223,7 @@ def test_a_health_endpoint_decides_when_there_is_one(world: World) -> None:
     assert sidecar.not_ready() == ["offline"]
     world.handler.health = 200
     wait_until(lambda: not sidecar.not_ready(), 7, sidecar.log)
-    assert sidecar.notes("handler_online")
+    sidecar.wait_for("handler_online")
 
 
 def test_an_offline_handler_ends_the_process_when_asked_to(world: World) -> None:
@@ -231,8 +231,8 @@ def test_an_offline_handler_ends_the_process_when_asked_to(world: World) -> None
     world.handler.down()
     world.send(10)
     assert sidecar.wait(10) == 4
-    assert sidecar.notes("handler_offline")
-    assert sidecar.notes("offline_exit")
+    sidecar.wait_for("handler_offline")
+    sidecar.wait_for("offline_exit")
     assert {message.receive_count for message in world.messages} <= {0, 1}
     world.account().balances(left=10)
 
@@ -278,7 +278,7 @@ def test_a_second_signal_cuts_off_gives_back_and_says_so(world: World) -> None:
     sidecar.terminate()
     assert sidecar.wait(5) == 1
     assert len(sidecar.notes("cut_off")) == 3
-    assert sidecar.notes("not_drained")
+    sidecar.wait_for("not_drained")
     assert world.in_flight == 0, "they were not given back"
     world.account().balances(left=len(keys))
 
@@ -340,7 +340,7 @@ def test_the_pause_hook_holds_until_the_handler_was_restarted(world: World) -> N
     time.sleep(0.7)
     world.handler.up()
     world.wait_until_empty(10)
-    assert sidecar.notes("resumed")
+    sidecar.wait_for("resumed")
     assert not sidecar.not_ready()
     world.account().balances()
 
