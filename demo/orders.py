@@ -6,11 +6,15 @@ import json
 import os
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from carrier_sidecar.sqs.credentials.files import read_profile
+from carrier_sidecar.sqs.region import NoRegion, choose_region
+from carrier_sidecar.url import parse_url
 from demo.ledger import Ledger
 
 VISIBILITY_S = 10  # short, so that what a dead handler had in hand comes back while one watches
@@ -18,21 +22,38 @@ SLOW_NOTE = "gift wrapping takes a while"
 ITEMS = ("blue kettle", "two cups", "tea for a month", "a tray", "sugar tongs")
 
 
+class NoQueue(Exception):
+    """The queue can't be made or found; the text says why."""
+
+
+def region_of(endpoint: str, environ: Mapping[str, str]) -> str:
+    """The region that the sidecar will sign for. NoQueue where none can be found, or the endpoint is no URL."""
+    try:
+        host = parse_url(endpoint).host
+        return choose_region(environ.get("CARRIER_SQS_REGION", ""), host, environ, read_profile(environ).region)
+    except (ValueError, NoRegion) as error:
+        raise NoQueue(f"CARRIER_SQS_ENDPOINT: {error}") from None
+
+
 class Orders:
     """One queue at `endpoint`. Without CARRIER_SQS_QUEUE_NAME it makes its own and removes it at the end."""
 
     def __init__(self, endpoint: str, ledger: Ledger, real: bool) -> None:
+        region = region_of(endpoint, os.environ)
         self._ledger = ledger
         self._run = f"{int(time.time()):x}{os.getpid():x}"
         self.name = os.environ.get("CARRIER_SQS_QUEUE_NAME", "") if real else ""
         self._own = not self.name
         self.name = self.name or f"carrier-demo-{self._run}"
-        self._client: Any = boto3.client("sqs", endpoint_url=endpoint)
-        if self._own:
-            attributes = {"VisibilityTimeout": str(VISIBILITY_S)}
-            self._url = self._client.create_queue(QueueName=self.name, Attributes=attributes)["QueueUrl"]
-        else:
-            self._url = self._client.get_queue_url(QueueName=self.name)["QueueUrl"]
+        self._client: Any = boto3.client("sqs", endpoint_url=endpoint, region_name=region)
+        try:
+            if self._own:
+                attributes = {"VisibilityTimeout": str(VISIBILITY_S)}
+                self._url = self._client.create_queue(QueueName=self.name, Attributes=attributes)["QueueUrl"]
+            else:
+                self._url = self._client.get_queue_url(QueueName=self.name)["QueueUrl"]
+        except (BotoCoreError, ClientError) as error:
+            raise NoQueue(f"the queue {self.name} at {endpoint} can't be used: {error}") from error
         self._next = 0
         self._slow_wanted = threading.Event()
         self._stop = threading.Event()

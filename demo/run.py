@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 
 from demo.ledger import Ledger
-from demo.orders import SLOW_NOTE, Orders
+from demo.orders import SLOW_NOTE, NoQueue, Orders
 from demo.processes import Child, all_ended, python
 from demo.screen import GREEN, RED, YELLOW, Screen
 
@@ -325,13 +325,17 @@ def free_port() -> int:
 
 
 def main() -> int:
-    total = int(os.environ.get("DEMO_MESSAGES", "3000"))
     screen = Screen()
+    messages = os.environ.get("DEMO_MESSAGES") or "3000"
+    if not messages.isdecimal() or not int(messages):
+        screen.event(f"DEMO_MESSAGES={messages}: how many orders? A whole number from 1 on", RED)
+        return 2
+    total = int(messages)
     demo = Demo(total, screen)
     with all_ended(demo.children):
         try:
             return 0 if demo.play() else 1
-        except DemoFailed as error:
+        except (DemoFailed, NoQueue) as error:
             screen.event(str(error), RED)
             return 1
         except KeyboardInterrupt:

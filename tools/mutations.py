@@ -195,8 +195,14 @@ MUTATIONS = (
     Mutation(
         "refused deletes do not hold up the heartbeat",
         "settling.py",
-        "        lane = self._deletes if delete else self._changes\n        lane.failures += 1\n",
-        "        lane = self._changes\n        lane.failures += 1\n",
+        "        lane = self._deletes if delete else self._changes\n        if now < lane.blocked_until:\n            return\n",
+        "        lane = self._changes\n        if now < lane.blocked_until:\n            return\n",
+    ),
+    Mutation(
+        "calls that fail together are one failure",
+        "settling.py",
+        "        if now < lane.blocked_until:\n            return\n        lane.failures += 1\n",
+        "        lane.failures += 1\n",
     ),
     Mutation(
         "an extension by an older receipt proves nothing",
