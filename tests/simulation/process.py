@@ -28,6 +28,10 @@ class Process:
         self._signals: dict[int, Callable[[], None]] = {}
         self._held: list[Callable[[], None]] | None = None
 
+    @property
+    def frozen(self) -> bool:
+        return self._held is not None
+
     def freeze(self) -> None:
         """No timer of it runs until `thaw`. Holding back what it hears is the network's business (`stalled`)."""
         self._held = []

@@ -73,7 +73,7 @@ class Faults:
 
 def without(params: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
     """The call's parameters without the entries that the fault keeps from being done."""
-    if fault is None or not (fault.fail or fault.omit):
+    if fault is None or not (fault.fail or fault.omit) or "Entries" not in params:
         return params
     kept = [entry for at, entry in enumerate(params.get("Entries") or []) if at not in fault.fail | fault.omit]
     return {**params, "Entries": kept}
@@ -81,7 +81,7 @@ def without(params: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
 
 def with_failed(params: dict[str, Any], answer: Answer, fault: Fault | None) -> Answer:
     """The answer with the fault's entries as failed."""
-    if fault is None or not fault.fail:
+    if fault is None or not fault.fail or "Entries" not in params:
         return answer
     failed = [
         {"Id": entry["Id"], "Code": fault.code, "Message": fault.message, "SenderFault": fault.status < 500}

@@ -27,8 +27,8 @@ class Post(NamedTuple):
 
 class ScriptedHandler:
     """`answer(body)` says how a POST is answered, `health` the status of a GET (0: none comes). `posts` holds what
-    arrived, `accepted` the bodies that were answered 2xx while somebody still waited for it, `working` and
-    `most_at_once` how many POSTs it has, and had at most."""
+    arrived, `accepted` the bodies that were answered 2xx while somebody still waited for it, `done` those that were
+    answered so at all, `working` and `most_at_once` how many POSTs it has, and had at most."""
 
     def __init__(self, loop: SimLoop, host: str = "127.0.0.1", port: int = 9000) -> None:
         self.host = host
@@ -38,6 +38,7 @@ class ScriptedHandler:
         self.checks = 0
         self.posts: list[Post] = []
         self.accepted: Counter[str] = Counter()
+        self.done: set[str] = set()
         self.working = 0
         self.most_at_once = 0
         self._loop = loop
@@ -46,6 +47,10 @@ class ScriptedHandler:
     @property
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def listening(self) -> bool:
+        return self._server is not None
 
     def start(self) -> None:
         """Listen."""
@@ -87,6 +92,8 @@ class ScriptedHandler:
 
     def _reply(self, body: str, responder: Responder, status: int, headers: list[tuple[str, str]]) -> None:
         self.working = max(0, self.working - 1)
-        if responder.waiting and 200 <= status < 300:
-            self.accepted[body] += 1
+        if 200 <= status < 300:
+            self.done.add(body)
+            if responder.waiting:
+                self.accepted[body] += 1
         responder.answer(status, headers=headers)
