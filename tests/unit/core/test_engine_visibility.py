@@ -373,3 +373,13 @@ def test_no_timer_is_armed_in_the_past_while_calls_hang() -> None:
     rig.answer("c", retry_after(60))
     rig.advance(120.0)  # nothing is answered: advance() itself refuses a storm
     assert len(rig.ticks) < 30
+
+
+def test_what_a_long_poll_brought_late_is_extended_in_good_time_but_not_at_once() -> None:
+    rig = Rig()
+    rig.advance(19.0)
+    rig.deliver("a")
+    rig.advance(3.0)
+    assert not [settle for settle in rig.settles if settle.action == "change_visibility"]
+    rig.advance(2.0)
+    assert [settle for settle in rig.settles if settle.action == "change_visibility"]
