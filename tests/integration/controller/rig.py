@@ -57,6 +57,7 @@ class Process:
                 [sys.executable, "-m", "carrier_operator", what], env=environ, stdout=file, stderr=file
             )
         self.port = 0
+        self.identity = ""  # in the Lease
         wait_until(self._serving, what=f"the {what} serving")
 
     def lines(self) -> list[dict[str, Any]]:
@@ -201,7 +202,7 @@ class Installation:
             },
             self.folder / f"{identity}.log",
         )
-        process.identity = identity  # type: ignore[attr-defined]  # read by tests
+        process.identity = identity
         self.processes.append(process)
         return process
 
