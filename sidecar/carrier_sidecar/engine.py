@@ -222,8 +222,8 @@ class Engine:
             # that is of no use to know, since they go back at once, or cannot be learnt, the latest time will do.
             if visible_at <= now and (self.stopping.active or not self.heartbeat.allowed):
                 visible_at = now + poll.visibility_s
-            # What a long poll brought late has less than half of its time left: not extended at once (a billed call, and
-            # most are delivered within milliseconds), but in good time.
+            # What a long poll brought late has less than half of its time left: extended in good time, but not at once (a
+            # billed call, and most are delivered within milliseconds).
             left_s = visible_at - now
             first_beat_at = now + left_s / 3 if 0 < left_s < poll.visibility_s / 2 else 0.0
             wall_ms = (now + self.wall_offset_s) * 1000
