@@ -76,6 +76,10 @@ if TYPE_CHECKING:
 
 # How long messages in hand are held when the handler goes away: a blip is not worth a receive count.
 HOLD_S = 5.0
+# How long a receive on the wire may last, and how long when nothing but it is awaited (stopping.py), in whole seconds
+# and with room for the way there.
+LONG_POLL_S = 21
+LAST_S = 3
 # Deletes linger this long for company: nobody waits for them, and at 500 messages a second it makes batches of five.
 LINGER_S = 0.01
 # A Retry-After ends a minute before SQS's limit of 12 hours from the receive.
@@ -218,8 +222,8 @@ class Engine:
             hand = self.hand
             by_id = hand.by_id
             visible_at = sent_at + poll.visibility_s
-            # A long poll may take longer than messages stay hidden: then SQS began to count somewhere in between. Where
-            # that is of no use to know, since they go back at once, or cannot be learnt, the latest time will do.
+            # What a long poll brought late has less than half of its time left: extended in good time, but not at once
+            # (a billed call, and most are delivered within milliseconds).
             if visible_at <= now and (self.stopping.active or not self.heartbeat.allowed):
                 visible_at = now + poll.visibility_s
             # What a long poll brought late has less than half of its time left: extended in good time, but not at once (a
@@ -252,7 +256,7 @@ class Engine:
                     self.visibility.joined(message, now)
             self.heartbeat.watch(messages[0])
             if self.stopping.active:
-                self.visibility.give_back_waiting(now)
+                self._give_back_waiting(now)
             elif self.gate.posts:
                 self._fill(now)
             elif self._hold_until == NEVER:
@@ -484,6 +488,7 @@ class Engine:
         self.on_gate()
         if self.gate.posts:
             self._hold_until = NEVER
+            self.visibility.returned.clear()
         self.start(now)
 
     def set_visibility(self, seconds: int) -> None:
@@ -597,13 +602,21 @@ class Engine:
             self._note("cut_off", {**message.about(), "running_s": round(now - message.posted_at, 1)})
             self.metrics.cut_off += 1
             self.stopping.unfinished = True
+            self.visibility.returned[message.id] = None
             self.visibility.failed(message, 0, now)
         self._cut_letters(now)
         self.stopping.look(now)
         self._arm()
 
+    def _give_back_waiting(self, now: float) -> None:
+        """Receives on the wire end within a long poll's time, or soon when nothing else is left to be awaited."""
+        again_s = 0
+        if self.receiving.on_wire:
+            again_s = LAST_S if self.stopping.active and not self.hand.posting else LONG_POLL_S
+        self.visibility.give_back_waiting(now, again_s)
+
     def _stop(self, now: float) -> None:
-        self.visibility.give_back_waiting(now)
+        self._give_back_waiting(now)
         self.stopping.look(now)
         self._arm()
 
@@ -639,7 +652,7 @@ class Engine:
         if now >= self._hold_until:
             self._hold_until = NEVER
             if not self.gate.posts:
-                self.visibility.give_back_waiting(now)
+                self._give_back_waiting(now)
         if now >= self.stopping.wake_at:
             self.stopping.tick(now)
         self._fill(now)
