@@ -451,7 +451,7 @@ MUTATIONS = (
     Mutation(
         "and then given back",
         "engine.py",
-        "            if not self.gate.posts:\n                self.visibility.give_back_waiting(now)\n",
+        "            if not self.gate.posts:\n                self._give_back_waiting(now)\n",
         "            pass\n",
     ),
     Mutation(
@@ -470,13 +470,13 @@ MUTATIONS = (
     Mutation(
         "a drain gives back what has not begun",
         "engine.py",
-        "    def _stop(self, now: float) -> None:\n        self.visibility.give_back_waiting(now)\n",
+        "    def _stop(self, now: float) -> None:\n        self._give_back_waiting(now)\n",
         "    def _stop(self, now: float) -> None:\n",
     ),
     Mutation(
         "a drain gives back what a receive on the wire brings",
         "engine.py",
-        "            if self.stopping.active:\n                self.visibility.give_back_waiting(now)\n",
+        "            if self.stopping.active:\n                self._give_back_waiting(now)\n",
         "            if self.stopping.active:\n                pass\n",
     ),
     Mutation(
@@ -502,6 +502,18 @@ MUTATIONS = (
         "engine.py",
         "            self.stopping.unfinished = True\n            self.visibility.failed(message, 0, now)\n        self._cut_letters",
         "            self.stopping.unfinished = True\n            self.visibility.failed(message, -1, now)\n        self._cut_letters",
+    ),
+    Mutation(
+        "what was cut off and comes again is kept from our own receives",
+        "engine.py",
+        "            self.visibility.returned[message.id] = None\n",
+        "",
+    ),
+    Mutation(
+        "what was given back and comes again is kept from our own receives",
+        "visibility.py",
+        "seconds = again_s if message.id in returned else 0",
+        "seconds = 0",
     ),
     Mutation(
         "each cut off message is logged",

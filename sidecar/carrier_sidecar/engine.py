@@ -222,12 +222,12 @@ class Engine:
             hand = self.hand
             by_id = hand.by_id
             visible_at = sent_at + poll.visibility_s
-            # What a long poll brought late has less than half of its time left: extended in good time, but not at once
-            # (a billed call, and most are delivered within milliseconds).
+            # A long poll may take longer than messages stay hidden: then SQS began to count somewhere in between. Where
+            # that is of no use to know, since they go back at once, or cannot be learnt, the latest time will do.
             if visible_at <= now and (self.stopping.active or not self.heartbeat.allowed):
                 visible_at = now + poll.visibility_s
-            # What a long poll brought late has less than half of its time left: extended in good time, but not at once (a
-            # billed call, and most are delivered within milliseconds).
+            # What a long poll brought late has less than half of its time left: extended in good time, but not at once
+            # (a billed call, and most are delivered within milliseconds).
             left_s = visible_at - now
             first_beat_at = now + left_s / 3 if 0 < left_s < poll.visibility_s / 2 else 0.0
             wall_ms = (now + self.wall_offset_s) * 1000
@@ -601,8 +601,8 @@ class Engine:
             self.destination.abandon(message)
             self._note("cut_off", {**message.about(), "running_s": round(now - message.posted_at, 1)})
             self.metrics.cut_off += 1
-            self.stopping.unfinished = True
             self.visibility.returned[message.id] = None
+            self.stopping.unfinished = True
             self.visibility.failed(message, 0, now)
         self._cut_letters(now)
         self.stopping.look(now)

@@ -35,7 +35,7 @@ STALE = (kinds.BAD_RECEIPT, kinds.NOT_IN_FLIGHT, kinds.INVALID)
 class Visibility:
     """See the module's docstring. Times are loop seconds."""
 
-    __slots__ = ("_draw", "_hand", "_heartbeat", "_metrics", "_note", "_settling")
+    __slots__ = ("_draw", "_hand", "_heartbeat", "_metrics", "_note", "_settling", "returned")
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Visibility:
         self._metrics = metrics
         self._note = note
         self._draw = draw
+        self.returned: dict[str, None] = {}  # ids given back since the gate was shut
 
     # -- extending -----------------------------------------------------------------------------------------------------
 
@@ -142,19 +143,27 @@ class Visibility:
         self._hand.move(message, HIDING)
         self._send(message, HIDE, message.hide_s, now)
 
-    def give_back(self, message: Message, now: float) -> None:
-        """Make a message that is not with the handler visible at once, and let it go when that is confirmed."""
+    def give_back(self, message: Message, now: float, seconds: int = 0) -> None:
+        """Make a message that is not with the handler visible, at once or after `seconds`, and let it go when that is
+        confirmed."""
+        message.hide_s = seconds
         self._metrics.given_back += 1
         if message.visible_at <= now or not self._heartbeat.allowed:
             self.gone(message, now)
             return
         self._hand.move(message, RELEASING)
-        self._send(message, RELEASE, 0, now)
+        self._send(message, RELEASE, seconds, now)
 
-    def give_back_waiting(self, now: float) -> None:
-        """Give back everything that has not been begun."""
+    def give_back_waiting(self, now: float, again_s: int) -> None:
+        """Give back everything that has not been begun. What had been given back before came again by another of our
+        own receives that was on the wire: it stays hidden for `again_s` seconds, until there are none left, or each of
+        them would cost it a receive and it might end in the dead-letter queue.
+        """
+        returned = self.returned
         for message in self._hand.in_state(WAITING):
-            self.give_back(message, now)
+            seconds = again_s if message.id in returned else 0
+            returned[message.id] = None
+            self.give_back(message, now, seconds)
 
     def gone(self, message: Message, now: float) -> None:
         """Let a message go; in its group another may have its turn, or a failed head that waited for it come back."""
@@ -193,7 +202,7 @@ class Visibility:
             self.gone(message, now)
         elif state == RELEASING:
             self._give_back_followers(message, now)
-            self._send(message, RELEASE, 0, now)
+            self._send(message, RELEASE, message.hide_s, now)
         elif self._followed(message):  # received again meanwhile, and others with it
             self.failed(message, message.hide_s, now)
         else:

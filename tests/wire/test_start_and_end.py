@@ -381,3 +381,28 @@ def test_the_metrics_agree_with_the_account(world: World) -> None:
     hidden = [message.visible_at - time.time() for message in world.messages if message.body.startswith("later")]
     assert all(590 < left <= 601 for left in hidden)
     world.account().balances(left=11)
+
+
+def test_what_is_cut_off_is_not_moved_to_the_dead_letter_queue_by_receives_on_the_wire() -> None:
+    """Each would receive what was just given back, and count."""
+    with World(visibility_s=300, max_receives=3) as world:
+        world.handler.script = lambda _post: Reply(never=True)
+        sidecar = world.start(CARRIER_SHUTDOWN_TIMEOUT="500ms", CARRIER_SQS_RECEIVERS="6")
+        world.send(3)
+        wait_until(lambda: len(world.handler.posts) == 3, 10, sidecar.log)
+        sidecar.terminate()
+        assert sidecar.wait(10) == 1
+        world.account().balances(left=3)
+        assert max(message.receive_count for message in world.messages) <= 2
+
+
+def test_what_is_sent_during_an_idle_drain_is_not_moved_to_the_dead_letter_queue() -> None:
+    with World(visibility_s=300, max_receives=3) as world:
+        sidecar = world.start(CARRIER_SQS_RECEIVERS="6")
+        wait_until(lambda: world.count("ReceiveMessage") == 6, 10, sidecar.log)
+        sidecar.terminate()
+        sidecar.wait_for("draining")
+        world.send(1)
+        assert sidecar.wait(10) == 0
+        world.account().balances(left=1)
+        assert world.messages[0].receive_count <= 2

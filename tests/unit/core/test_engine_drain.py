@@ -252,3 +252,54 @@ def test_the_budget_begins_with_whoever_asks_first() -> None:
     rig.engine.drain(rig.now, rig.now + BUDGET_S)
     rig.advance(5.1)
     assert rig.abandoned_posts == ["a"]
+
+
+# Given back, and received again by a receive of our own that was on the wire
+
+
+def changes(rig: Rig) -> dict[str, int]:
+    rig.advance(0.01)
+    return rig.settle("change_visibility").seconds_by_id()
+
+
+def test_what_comes_again_while_draining_is_kept_from_the_other_receives_on_the_wire() -> None:
+    rig = Rig(receivers=5, batch=1, slots=5)
+    drain(rig)
+    rig.deliver("a")
+    assert changes(rig) == {"a": 0}
+    rig.deliver(rig.message("a", receipt="a/2"))
+    (hidden_s,) = changes(rig).values()
+    given_back_at = rig.now
+    while rig.quiet == []:
+        rig.advance(0.1)
+    assert rig.now <= given_back_at + hidden_s, "it is visible while receives of ours are on the wire"
+    assert hidden_s <= 3
+
+
+def test_what_was_cut_off_and_comes_again_is_kept_from_the_other_receives_on_the_wire() -> None:
+    rig = Rig(receivers=5, batch=1, slots=5)
+    rig.deliver("a")
+    drain(rig)
+    rig.engine.cut(rig.now)
+    assert changes(rig) == {"a": 0}
+    rig.deliver(rig.message("a", receipt="a/2"))
+    assert 2 < changes(rig)["a"] <= 3
+
+
+def test_while_the_handler_works_receives_on_the_wire_last_a_long_polls_time() -> None:
+    rig = Rig(receivers=5, batch=1, slots=5)
+    rig.deliver("working")
+    drain(rig)
+    rig.deliver("a")
+    assert changes(rig) == {"a": 0}
+    rig.deliver(rig.message("a", receipt="a/2"))
+    assert changes(rig)["a"] > 20
+
+
+def test_without_another_receive_on_the_wire_it_is_visible_at_once_again() -> None:
+    rig = Rig(receivers=2, batch=1, slots=2)
+    drain(rig)
+    rig.deliver("a")
+    assert changes(rig) == {"a": 0}
+    rig.deliver(rig.message("a", receipt="a/2"))
+    assert changes(rig) == {"a": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from carrier_sidecar.engine import HOLD_S
 from carrier_sidecar.gate import OFFLINE, PAUSED, QUEUE, STARTING, Gate
 from carrier_sidecar.message import UNAVAILABLE
 from tests.unit.core.rig import FAILED, REFUSED, Rig
@@ -205,3 +206,21 @@ def test_a_resume_while_the_last_receive_of_a_drain_is_awaited_does_not_delay_th
     rig.engine.resume(rig.now)
     rig.advance(1.1)
     assert rig.quiet == [True]
+
+
+def test_what_comes_again_while_the_handler_is_away_is_kept_from_the_other_receives_on_the_wire() -> None:
+    rig = Rig(receivers=5, batch=1, slots=5)
+    rig.engine.handler_offline(rig.now)
+    rig.deliver("a")
+    rig.advance(HOLD_S + 0.1)
+    assert rig.settle("change_visibility").seconds_by_id() == {"a": 0}
+    rig.deliver(rig.message("a", receipt="a/2"))
+    rig.advance(HOLD_S + 0.1)
+    assert rig.settle("change_visibility").seconds_by_id()["a"] > 20
+    rig.engine.handler_online(OFFLINE, rig.now)
+    rig.engine.handler_offline(rig.now)  # another time
+    rig.deliver(rig.message("a", receipt="a/3"))
+    rig.advance(HOLD_S + 0.1)
+    rig.settle("change_visibility")  # the heartbeat
+    rig.advance(0.1)
+    assert rig.settle("change_visibility").seconds_by_id() == {"a": 0}
