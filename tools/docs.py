@@ -13,6 +13,8 @@ PAGES = {
     "docs/carrierbinding.md": "carrier_operator.reference:binding_page",
     "docs/selection.md": "carrier_operator.reference:selection_page",
     "docs/injector-settings.md": "carrier_operator.reference:injector_page",
+    "docs/controller-settings.md": "carrier_operator.reference:controller_page",
+    "docs/troubleshooting.md": "carrier_operator.reference:troubleshooting_page",
 }
 
 

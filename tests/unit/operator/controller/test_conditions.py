@@ -177,12 +177,3 @@ def test_transitions_are_changes_of_status_and_of_what_is_wrong() -> None:
     assert transitions(first, first) == []
     worse = status_of(standing(live_pod("a", created=9000)), first, LATER)
     assert [(it.kind, it.reason) for it in transitions(first, worse)] == [("Injected", "PodsMissed")]
-
-
-def test_every_reason_is_in_the_list_once() -> None:
-    codes = [(it.of, it.code) for it in reasons.REASONS]
-    assert len(codes) == len(set(codes))
-    for it in reasons.REASONS:
-        assert (it.status in ("True", "False", "Unknown")) == (it.of in reasons.TYPES)
-        assert it.meaning.endswith(".")
-        assert f"`{it.code}`" in reasons.troubleshooting_page()
