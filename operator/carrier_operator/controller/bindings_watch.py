@@ -3,7 +3,7 @@
 kopf takes over signals and cancels tasks that it does not know, so it has a thread and a loop to itself; only events
 come over. It is run with handlers for events alone: no finalizers, no daemons, no timers, nothing that writes. What it
 misses are bindings that went while it had no watch (it lists again and speaks of those that are there). So after the
-start, after each list of kopf's, and every five minutes, we list ourselves and drop what is not there.
+start, after each list and each end of kopf's, and every five minutes, we list ourselves and drop what is not there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import kopf
@@ -26,6 +26,7 @@ from .world import World, newer
 logger = logging.getLogger(__name__)
 
 PATH = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+IDENTITY = "carrier-controller"
 AUDIT_EVERY_S = 300.0
 AUDIT_AFTER_LIST_S = 2.0
 RESTART_S = 2.0
@@ -76,11 +77,19 @@ def connection(config: ClusterConfig, *, in_cluster: bool) -> kopf.ConnectionInf
 
 
 class BindingsWatch:
-    """Feeds `world` with bindings. `synced` is set when all were seen once."""
+    """Feeds `world` with bindings. `synced` is set when all were seen once; `restarted` is told why kopf has ended."""
 
-    def __init__(self, client: Client, config: ClusterConfig, world: World, *, in_cluster: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        config: ClusterConfig,
+        world: World,
+        *,
+        in_cluster: bool,
+        restarted: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         self.synced = asyncio.Event()
-        self.restarts = 0
+        self._restarted = restarted
         self._client = client
         self._config = config
         self._world = world
@@ -108,7 +117,8 @@ class BindingsWatch:
             error = await self._one_life()
             lived_s = asyncio.get_running_loop().time() - began
             delay_s = RESTART_S if lived_s > 60 else min(delay_s * 2, LONGEST_RESTART_S)
-            self.restarts += 1
+            self._restarted(error.partition(":")[0])
+            self._audit_soon.set()  # whatever keeps kopf from watching, what is known is never old for long
             logger.warning("the watch of bindings begins anew", extra={"fields": {"error": error, "in_s": delay_s}})
             await asyncio.sleep(delay_s)
 
@@ -122,6 +132,8 @@ class BindingsWatch:
                 await kopf.operator(
                     registry=self._registry(loop),
                     settings=kopf_settings(),
+                    # Left out, it is made of the user's name, and the images' user is a number without one.
+                    identity=IDENTITY,  # type: ignore[arg-type]  # a text; its type is not among what kopf exports
                     standalone=True,
                     clusterwide=True,
                     stop_flag=stop,

@@ -136,8 +136,8 @@ class Controller:
         queues = QueueLooks(settings, mark)
         reconciler = Reconciler(world, writer, notices, suspender, rollouts, queues)
         queue = WorkQueue(reconciler.look)
-        watch = BindingsWatch(client, self._cluster, world, in_cluster=self._in_cluster)
         restarted = self._telemetry.watch_restarts.inc
+        watch = BindingsWatch(client, self._cluster, world, in_cluster=self._in_cluster, restarted=restarted)
         reflectors = [Reflector(client, "/api/v1/pods", PodFeed(world), clock=time.monotonic, restarted=restarted)]
         if settings.native == "auto":
             feed = NodeFeed(world)
