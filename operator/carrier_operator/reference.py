@@ -124,13 +124,17 @@ def selection_page() -> str:
         "",
         "## Reasons",
         "",
-        "A pod is never refused. What is left out has a reason; those that the pod's owner would not expect are "
-        "admission warnings too:",
+        "The injector refuses no pod. What it leaves out has a reason; those that the pod's owner would not expect are "
+        "admission warnings too. In namespaces that [require sidecars](injection.md#where-sidecars-are-required) the "
+        "chart's admission policies refuse pods that lack a sidecar for the reasons marked so, or for no reason:",
         "",
-        "| reason | warned about | meaning |",
-        "|---|---|---|",
+        "| reason | warned about | refused where sidecars are required | meaning |",
+        "|---|---|---|---|",
     ]
-    lines += [f"| `{skip.code}` | {'yes' if skip.unexpected else 'no'} | {_cell(skip.meaning)} |" for skip in SKIPS]
+    yes = {True: "yes", False: "no"}
+    lines += [
+        f"| `{skip.code}` | {yes[skip.unexpected]} | {yes[skip.refused]} | {_cell(skip.meaning)} |" for skip in SKIPS
+    ]
     return "\n".join(lines) + "\n"
 
 

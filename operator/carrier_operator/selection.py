@@ -17,14 +17,20 @@ MESSAGE_LIMIT = 120  # characters of an admission warning; the API server cuts l
 
 
 class Skip:
-    """A reason for leaving something out. `unexpected`: the pod's owner would not expect it, so it is warned about."""
+    """A reason for leaving something out.
 
-    __slots__ = ("code", "meaning", "unexpected")
+    `unexpected`: the pod's owner would not expect it, so it is warned about. `refused`: in a namespace that requires
+    sidecars the chart's admission policies refuse the pod: it was to have one, and it is somebody's mistake that it
+    can't.
+    """
 
-    def __init__(self, code: str, meaning: str, *, unexpected: bool) -> None:
+    __slots__ = ("code", "meaning", "refused", "unexpected")
+
+    def __init__(self, code: str, meaning: str, *, unexpected: bool, refused: bool = False) -> None:
         self.code = code
         self.meaning = meaning
         self.unexpected = unexpected
+        self.refused = refused
 
 
 STATIC = Skip("StaticPod", "A kubelet made this pod; what is added on the API server would not run.", unexpected=False)
@@ -40,19 +46,36 @@ JOB_NOT_NATIVE = Skip(
 )  # fmt: skip
 BAD_WORD = Skip("BadInjectAnnotation", "carrier.dev/inject is neither true nor false.", unexpected=True)
 ASKED_NOT_TO = Skip("AskedNotTo", "carrier.dev/inject is false.", unexpected=False)
-MISSING = Skip("BindingMissing", "The pod names a binding that is not there, or is being deleted.", unexpected=True)
-UNACCEPTED = Skip("BindingNotAccepted", "The pod names a binding that is not valid or not allowed.", unexpected=True)
-NO_BINDING = Skip("NoBinding", "The pod asks for a sidecar, and no binding in its namespace fits.", unexpected=True)
-WHICH = Skip("WhichBinding", "The pod asks for a sidecar without saying by which binding.", unexpected=True)
+MISSING = Skip(
+    "BindingMissing", "The pod names a binding that is not there, or is being deleted.", unexpected=True, refused=True
+)
+UNACCEPTED = Skip(
+    "BindingNotAccepted", "The pod names a binding that is not valid or not allowed.", unexpected=True, refused=True
+)
+NO_BINDING = Skip(
+    "NoBinding", "The pod asks for a sidecar, and no binding in its namespace fits.", unexpected=True, refused=True
+)
+WHICH = Skip(
+    "WhichBinding", "The pod asks for a sidecar without saying by which binding.", unexpected=True, refused=True
+)
 NOTHING_ASKS = Skip("NothingAsksForIt", "No annotation and no selector asks for a sidecar.", unexpected=False)
 # Found while the pod is changed (inject.py), by binding:
-FOREIGN_CONTAINER = Skip("ForeignContainer", "The pod has another container of the sidecar's name.", unexpected=True)
-PORT_UNKNOWN = Skip(
-    "PortNameUnknown", "No container of the pod has a port of the name that the binding gives.", unexpected=True
+FOREIGN_CONTAINER = Skip(
+    "ForeignContainer", "The pod has another container of the sidecar's name.", unexpected=True, refused=True
 )
-VOLUME_UNKNOWN = Skip("VolumeUnknown", "The pod has no volume of the name that the binding mounts.", unexpected=True)
-MOUNT_TAKEN = Skip("MountPathTaken", "Two mounts of the sidecar would have the same path.", unexpected=True)
-NO_FREE_PORT = Skip("NoFreePort", "No port is left for the sidecar's probes.", unexpected=True)
+PORT_UNKNOWN = Skip(
+    "PortNameUnknown",
+    "No container of the pod has a port of the name that the binding gives.",
+    unexpected=True,
+    refused=True,
+)
+VOLUME_UNKNOWN = Skip(
+    "VolumeUnknown", "The pod has no volume of the name that the binding mounts.", unexpected=True, refused=True
+)
+MOUNT_TAKEN = Skip(
+    "MountPathTaken", "Two mounts of the sidecar would have the same path.", unexpected=True, refused=True
+)
+NO_FREE_PORT = Skip("NoFreePort", "No port is left for the sidecar's probes.", unexpected=True, refused=True)
 
 SKIPS = (
     STATIC, WINDOWS, HOST_NETWORK, JOB_NOT_NATIVE, BAD_WORD, ASKED_NOT_TO, MISSING, UNACCEPTED, NO_BINDING, WHICH,

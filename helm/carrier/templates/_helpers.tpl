@@ -64,3 +64,16 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
+
+{{/* Namespaces that pods are injected in, as matchExpressions. Where the webhook does not look no pod may be refused either. */}}
+{{- define "carrier.injectedNamespaces" -}}
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values:
+    {{- range concat (list "kube-system" "kube-node-lease" .Release.Namespace) .Values.webhook.excludedNamespaces | uniq }}
+    - {{ . | quote }}
+    {{- end }}
+- key: {{ .Values.webhook.optOutLabel | quote }}
+  operator: NotIn
+  values: [disabled]
+{{- end -}}
