@@ -1,8 +1,8 @@
 """carrierctl, and `kubectl carrier`: arguments, output, exit codes. The work is done by offline.py and explain.py.
 
-Exit codes: 0 done (why: the pod gets a sidecar; status, check: all is well); 1 left out (why: it gets none; inject
---strict: with a warning; status: a binding is not Ready; check: a check failed); 2 usage or input that can't be used;
-3 the cluster can't be asked.
+Exit codes: 0 done (why: the pod gets a sidecar; status, check: all is well); 1 left out (why: it gets none, or lacks
+it; inject --strict: with a warning; status: a binding is not Ready; check: a check failed); 2 usage or input that
+can't be used; 3 the cluster can't be asked.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import carrier_sidecar
 from carrier_operator.container import ClusterFacts
 from carrier_operator.inject import inject, offline_token
 from carrier_operator.pods import BadPod
-from carrier_operator.policy import Policy
+from carrier_operator.policy import Policy, read_binding
 from carrier_operator.workloads import is_list, template_of
 
-from . import checks, documents, explain, offline, standing
+from . import alive, checks, documents, explain, offline, standing
 from .documents import BadInput, Document
 from .sources import Bindings, ClusterSource, ClusterTrouble, bindings_in_files, bindings_of
 
+WIDTH = 10_000  # nothing is broken into lines but by the terminal: commands in messages are for copying
 DONE, LEFT_OUT, BAD_INPUT, NO_CLUSTER = 0, 1, 2, 3
 DEFAULT_IMAGE = f"carrier/sidecar:{carrier_sidecar.__version__}"
 
@@ -87,8 +88,8 @@ def _cluster_commands(commands: Any) -> None:
 
 
 _EXIT_CODES = (
-    "Exit codes: 0 done (why: the pod gets a sidecar); 1 left out (why: it gets none; inject --strict: a warning; "
-    "status: a binding is not Ready; check: a check failed); "
+    "Exit codes: 0 done (why: the pod gets a sidecar); 1 left out (why: it gets none, or lacks it; inject --strict: a "
+    "warning; status: a binding is not Ready; check: a check failed); "
     "2 usage or input that can't be used; 3 the cluster can't be asked."
 )
 
@@ -104,6 +105,8 @@ class Context:
         self._offline = bindings_in_files(given.bindings, policy, self.namespace)
         self._offline += bindings_of([document.value for document in read], policy, self.namespace)
         self._by_namespace: dict[str, Bindings] = {}
+        self._documents: dict[str, list[dict[str, Any]]] = {}
+        self._alive = given.command == "why" and given.pod is not None
         native = given.native == "true" or (
             given.native == "auto" and (self._cluster is None or self._cluster.all_native())
         )
@@ -126,9 +129,19 @@ class Context:
         if namespace not in self._by_namespace:
             offline_ones = [it for it in self._offline if it.namespace == namespace]
             names = {it.name for it in offline_ones}
-            theirs = self._cluster.bindings(namespace, Policy.without_limits()) if self._cluster is not None else []
+            theirs: Bindings = []
+            if self._cluster is not None:
+                theirs = [read_binding(it, Policy.without_limits()) for it in self.documents(namespace)]
+            if self._alive:
+                theirs = alive.as_the_controller_sees_them(theirs, self.documents(namespace))
             self._by_namespace[namespace] = [*offline_ones, *(it for it in theirs if it.name not in names)]
         return self._by_namespace[namespace]
+
+    def documents(self, namespace: str) -> list[dict[str, Any]]:
+        """The cluster's bindings of one namespace as they are."""
+        if namespace not in self._documents:
+            self._documents[namespace] = self.cluster.documents(namespace)
+        return self._documents[namespace]
 
 
 def read_all(paths: list[str] | None) -> list[Document]:
@@ -196,6 +209,8 @@ def run_why(given: argparse.Namespace, console: Console) -> int:
         token = offline_token(template.pod, bindings)
         injection = inject(template.pod, namespace, bindings, context.facts, token, completes=template.completes)
         found = explain.explain(template.pod, namespace, bindings, injection)
+        if given.pod is not None:
+            found["lacking"] = alive.lacking(document, found["sidecars"], context.documents(namespace))
         subjects.append({"name": template.name, **found})
     if not subjects:
         raise BadInput("there is no workload in what was given")
@@ -204,7 +219,8 @@ def run_why(given: argparse.Namespace, console: Console) -> int:
     else:
         for subject in subjects:
             console.print(explain.for_people(subject["name"], subject))
-    return DONE if all(subject["sidecars"] for subject in subjects) else LEFT_OUT
+    well = all(subject["sidecars"] and not subject.get("lacking") for subject in subjects)
+    return DONE if well else LEFT_OUT
 
 
 def run_status(given: argparse.Namespace, console: Console) -> int:
@@ -253,14 +269,14 @@ def main(argv: list[str] | None = None) -> int:
     given = arguments().parse_args(argv)
     try:
         if given.command == "inject":
-            return run_inject(given, Console(stderr=True))
+            return run_inject(given, Console(stderr=True, width=WIDTH))
         if given.command == "uninject":
             return run_uninject(given)
         if given.command == "status":
-            return run_status(given, Console())
+            return run_status(given, Console(width=WIDTH))
         if given.command == "check":
-            return run_check(given, Console())
-        return run_why(given, Console())
+            return run_check(given, Console(width=WIDTH))
+        return run_why(given, Console(width=WIDTH))
     except BadInput as error:
         sys.stderr.write(f"carrierctl: {error}\n")
         return BAD_INPUT

@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from carrier_operator import crds
 from carrier_operator.models import GROUP, PLURAL, VERSION
 
+_APPLY_CRD = "kubectl apply --server-side --force-conflicts -f crds/carrierbindings.yaml"
 OK, FAILED, UNKNOWN = "ok", "failed", "unknown"
 WEBHOOK = "inject.carrier.dev"
 Json = dict[str, Any]
@@ -51,17 +52,17 @@ def check_crd(found: Mapping[str, Any] | None) -> Result:
     """The CRD (None: not there) against the one of this program."""
     name = "CRD"
     if found is None:
-        return Result(name, FAILED, "there is no CarrierBinding CRD", "kubectl apply -f crds/carrierbindings.yaml")
+        return Result(name, FAILED, "there is no CarrierBinding CRD", _APPLY_CRD)
     versions = {it["name"]: it for it in found["spec"]["versions"] if it.get("served")}
     if VERSION not in versions:
-        return Result(name, FAILED, f"{VERSION} is not served", "kubectl apply -f crds/carrierbindings.yaml")
+        return Result(name, FAILED, f"{VERSION} is not served", _APPLY_CRD)
     (ours,) = crds.custom_resource_definition()["spec"]["versions"]
     missing = sorted(set(_fields(ours)) - set(_fields(versions[VERSION])))
     if missing:
         few = ", ".join(missing[:3])
         return Result(
             name, FAILED, f"it is older than this program: it lacks {few}",
-            "Helm does not upgrade CRDs: kubectl apply --server-side -f crds/carrierbindings.yaml",
+            f"Helm does not upgrade CRDs: {_APPLY_CRD}",
         )  # fmt: skip
     return Result(name, OK, f"{VERSION} is served, with every field")
 
@@ -149,13 +150,23 @@ def check_certificate(webhook: Webhook, secret: Mapping[str, Any] | None, now: d
     return Result(name, OK, f"signed by a trusted CA, until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M}")
 
 
-def check_answers(warnings: Sequence[str]) -> Result:
-    """Warnings of a pod made as a dry run with a word that the injector must complain about."""
+def check_answers(warnings: Sequence[str], injector: Mapping[str, Any] | None = None) -> Result:
+    """Warnings of a pod made as a dry run with a word that the injector must complain about. `injector`: its
+    Deployment, where it was found.
+    """
     name = "webhook answers"
     if any("carrier.dev/inject must be" in it for it in warnings):
         return Result(name, OK, "the API server reaches an injector, and it answers")
+    message = "a pod was made (dry run), and no injector saw it"
+    if injector is not None and not (injector.get("status") or {}).get("availableReplicas"):
+        wanted = (injector.get("spec") or {}).get("replicas", 1)
+        where, title = injector["metadata"]["namespace"], injector["metadata"]["name"]
+        remedy = f"kubectl -n {where} describe pods -l app.kubernetes.io/component=injector"
+        if not wanted:
+            remedy = f"kubectl -n {where} scale deployment {title} --replicas 2"
+        return Result(name, FAILED, f"{message}: none of {title}'s {wanted} replicas is available", remedy)
     return Result(
-        name, FAILED, "a pod was made (dry run), and no injector saw it",
+        name, FAILED, message,
         "can the API server reach the pods' port 8443 (firewalls, network policies, hostNetwork)? Is the namespace "
         "left out? See the injectors' logs",
     )  # fmt: skip

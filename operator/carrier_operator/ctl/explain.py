@@ -81,6 +81,9 @@ def for_people(name: str, found: Mapping[str, Any]) -> RenderableType:
     for it in found["present"]:
         generation = "" if it["generation"] is None else f" (generation {it['generation']})"
         parts.append(Text.assemble(("in the pod now: ", "dim"), f"{it['container']}{generation}"))
+    for it in found.get("lacking", ()):
+        words = ("in the pod now: ", f"no carrier-{it['binding']}", f". {it['message']}")
+        parts.append(Text.assemble((words[0], "dim"), (words[1], "bold red"), words[2]))
     for it in found["skipped"]:
         parts.append(Text.assemble(("skipped ", "dim"), (it["reason"], "yellow"), f": {it['message']}"))
     if found["bindings"]:

@@ -10,11 +10,12 @@ from carrier_operator.kube.client import ApiError, Client
 from carrier_operator.models import GROUP, PLURAL, VERSION
 from carrier_operator.pods import INJECT
 
-from . import checks
+from . import checks, requiring
 from .checks import FAILED, UNKNOWN, Json, Result, Webhook
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+CONFIGURATIONS = f"{ADMISSION}/mutatingwebhookconfigurations"
 DENIED = (401, 403)
 
 
@@ -25,14 +26,17 @@ async def inspect(client: Client, namespace: str) -> list[Result]:
     bindings = await _list(client, f"/apis/{GROUP}/{VERSION}/{PLURAL}")
     if isinstance(bindings, list):
         results.append(checks.check_bindings(bindings))
+    results.append(await _about(requiring.NAME, _required(client)))
     configurations = await _list(client, CONFIGURATIONS)
     if isinstance(configurations, Result):
         return [*results, configurations]
     webhooks = checks.webhooks_of(configurations)
     results.append(checks.check_webhook(webhooks, now))
+    injector = None
     if len(webhooks) == 1:
-        results += await _installation(client, webhooks[0], now)
-    results.append(await _about("webhook answers", _answers(client, namespace)))
+        more, injector = await _installation(client, webhooks[0], now)
+        results += more
+    results.append(await _about("webhook answers", _answers(client, namespace, injector)))
     return results
 
 
@@ -40,7 +44,7 @@ async def _crd(client: Client) -> Result:
     return checks.check_crd(await _get(client, f"{CRDS}/{PLURAL}.{GROUP}"))
 
 
-async def _answers(client: Client, namespace: str) -> Result:
+async def _answers(client: Client, namespace: str, injector: Json | None) -> Result:
     """A pod with a word that the injector complains about, as a dry run: nothing is made, and everything is passed."""
     container = {"name": "check", "image": "carrier.invalid/check"}
     pod = {
@@ -53,12 +57,31 @@ async def _answers(client: Client, namespace: str) -> Result:
     await client.request(
         "POST", f"/api/v1/namespaces/{namespace}/pods", query={"dryRun": "All"}, body=pod, warnings=warnings
     )
-    return checks.check_answers(warnings)
+    return checks.check_answers(warnings, injector)
 
 
-async def _installation(client: Client, webhook: Webhook, now: datetime.datetime) -> list[Result]:
+async def _required(client: Client) -> Result:
+    ours = {"labelSelector": requiring.PART}
+    found: list[list[Json]] = []
+    for path, query in (
+        (f"{ADMISSION}/validatingadmissionpolicies", ours),
+        (f"{ADMISSION}/validatingadmissionpolicybindings", ours),
+        ("/api/v1/namespaces", None),
+    ):
+        try:
+            found.append([it async for page in client.pages(path, query) for it in page.get("items") or ()])
+        except ApiError as error:
+            if error.status != 404:  # an API server that does not know such policies
+                raise
+            found.append([])
+    return requiring.check_required(*found)
+
+
+async def _installation(client: Client, webhook: Webhook, now: datetime.datetime) -> tuple[list[Result], Json | None]:
+    """What the chart has made, and the injector's Deployment."""
     if webhook.service is None or webhook.prefix is None:
-        return [Result("installation", UNKNOWN, "the webhook leads to a URL; what is behind it can't be looked at")]
+        what = "the webhook leads to a URL; what is behind it can't be looked at"
+        return [Result("installation", UNKNOWN, what)], None
     namespace, prefix = webhook.service[0], webhook.prefix
     deployments = {
         component: await _try(client, f"/apis/apps/v1/namespaces/{namespace}/deployments/{prefix}-{component}")
@@ -78,7 +101,7 @@ async def _installation(client: Client, webhook: Webhook, now: datetime.datetime
     for component in ("injector", "controller"):
         account = f"system:serviceaccount:{namespace}:{prefix}-{component}"
         results.append(await _about(f"rights of the {component}", _rights(client, component, account)))
-    return results
+    return results, injector
 
 
 async def _certificate(client: Client, webhook: Webhook, namespace: str, name: str, now: datetime.datetime) -> Result:

@@ -58,11 +58,6 @@ class ClusterSource:
         """The context's namespace."""
         return self._config.namespace
 
-    def bindings(self, namespace: str, policy: Policy) -> Bindings:
-        """The bindings of one namespace. ClusterTrouble."""
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
-        return [read_binding(item, policy) for item in self._run(self._items(path))]
-
     def pod(self, namespace: str, name: str) -> dict[str, Any]:
         """One pod. ClusterTrouble, also when it is not there."""
 

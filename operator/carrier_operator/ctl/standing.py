@@ -29,6 +29,7 @@ def standing(document: Mapping[str, Any]) -> dict[str, Any]:
         "injected": pods.get("injected"),
         "missing": pods.get("missing"),
         "stale": pods.get("stale"),
+        "outdated": pods.get("outdated"),
         "visible": queue.get("visible"),
         "inFlight": queue.get("inFlight"),
         "ready": ready.get("status", "Unknown"),
@@ -64,6 +65,9 @@ def for_people(found: Sequence[Mapping[str, Any]]) -> RenderableType:
         title = Text(f"{it['namespace']}/{it['name']}: ", style="bold")
         if not is_well(it):
             notes.append(Text.assemble(title, it["message"]))
+        if it["outdated"]:
+            of = "1 pod carries" if it["outdated"] == 1 else f"{it['outdated']} pods carry"
+            notes.append(Text.assemble(title, f"{of} the sidecar of an earlier installation, until restarted"))
         notes += [Text.assemble(title, advice) for advice in it["advice"] if advice not in it["message"]]
         if not it["current"] and it["reason"] != "NoStatus":
             notes.append(Text.assemble(title, "the status is of an earlier generation: does a controller run?"))
