@@ -15,6 +15,7 @@ from carrier_operator.controller import certificates
 from carrier_operator.ctl.__main__ import main
 from tests.integration.controller.rig import Installation, wait_until
 from tests.integration.controller.test_certificates import Serving
+from tests.integration.operator import required
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,53 @@ def test_check_of_an_installation_that_works(serving: Serving, capsys: pytest.Ca
             "rights of the controller"} <= found.keys()  # fmt: skip
 
 
+def policies(serving: Serving) -> Any:
+    documents = serving.installation.of_kind("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    return required.applied(serving.installation.api, documents)
+
+
+def test_check_says_who_requires_sidecars_and_whether_anything_refuses_pods_there(
+    serving: Serving, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def found() -> dict[str, str]:
+        _, results = run(serving, capsys, "check", "-n", serving.shop)
+        (result,) = (it for it in results if it["check"] == "sidecars required")
+        return dict(result)
+
+    def label(word: str | None) -> None:
+        serving.installation.core.patch_namespace(serving.shop, {"metadata": {"labels": {required.LABEL: word}}})
+
+    assert (found()["outcome"], "not installed" in found()["message"]) == ("ok", True)
+    try:
+        label("required")
+        assert found()["outcome"] == "failed"
+        assert serving.shop in found()["message"]
+        assert "requireSidecars.enabled" in found()["remedy"]
+        with policies(serving):
+            assert found()["outcome"] == "ok"
+            assert f"asked for by {serving.shop}" in found()["message"]
+            assert outcomes(serving, capsys)["webhook answers"] == "ok"
+            label("requird")
+            assert (found()["outcome"], "requird" in found()["message"]) == ("failed", True)
+    finally:
+        label(None)
+
+
+def test_a_binding_that_the_controller_does_not_accept_refuses_no_pod(serving: Serving) -> None:
+    installation, shop = serving.installation, installation_shop(serving)
+    installation.core.patch_namespace(shop, {"metadata": {"labels": {required.LABEL: "required"}}})
+    other = required.probe({"app": "other"})
+    with policies(serving):
+        installation.bind(shop, "other", selector={"matchLabels": {"app": "other"}}, webhook={"port": "no-such-port"})
+        wait_until(lambda: required.refusal(installation.api, shop, other) is not None, what="a refusal")
+        assert required.refusal(installation.api, shop, required.probe({"app": "worker"})) is None
+        installation.change(shop, "other", sidecar={"image": "evil.test/x"})
+        wait_until(lambda: installation.condition(shop, "Accepted", "other") == "False NotAllowed")
+        wait_until(lambda: required.refusal(installation.api, shop, other) is None, what="the status seen")
+    installation.unbind(shop, "other")
+    installation.core.patch_namespace(shop, {"metadata": {"labels": {required.LABEL: None}}})
+
+
 def _url(serving: Serving) -> str:
     found = serving.installation.webhooks.read_mutating_webhook_configuration(serving.installation.webhook_name)
     return str(found.webhooks[0].client_config.url)
@@ -138,3 +186,4 @@ def test_check_without_an_installation_and_without_rights(serving: Serving, caps
     assert code in (0, 1)
     assert found["CRD"] == "unknown"
     assert found["webhook registered"] == "unknown"
+    assert found["sidecars required"] == "unknown"
