@@ -119,18 +119,20 @@ def _injected(standing: Standing) -> Finding:
 
 def _injected_reason(binding: Binding, tally: Tally) -> tuple[Reason, str]:
     if tally.missing:
-        of = f"{_pods(len(tally.missing))} of {tally.matched} without the sidecar"
+        without = f"Without the sidecar: {len(tally.missing)} of {_pods(tally.matched)}"
         command = _command(tally.missing, binding.namespace)
         if tally.predating == len(tally.missing):
-            return reasons.PREDATE, f"{of}, created before the binding or its last change.{command}"
-        return reasons.MISSED, f"{of}, though created after it.{command}"
+            return reasons.PREDATE, f"{without}, created before the binding or its last change.{command}"
+        why = "no injector answered then, or the namespace is left out (see `carrierctl check`)"
+        return reasons.MISSED, f"{without}, though created after the binding: {why}.{command}"
     if not tally.matched:
         if binding.spec.selector is None:
             return reasons.NOBODY_ASKS, reasons.NOBODY_ASKS.meaning
         return reasons.NO_MATCH, reasons.NO_MATCH.meaning
     if tally.stale:
         command = _command(tally.stale, binding.namespace)
-        return reasons.STALE, f"{_pods(len(tally.stale))} of {tally.matched} with the sidecar as it was.{command}"
+        stale = f"{len(tally.stale)} of {_pods(tally.matched)}"
+        return reasons.STALE, f"With the sidecar as it was before the binding's last change: {stale}.{command}"
     carries = "carry" if tally.matched > 1 else "carries"
     return reasons.ALL_INJECTED, f"{_pods(tally.matched)} {carries} the sidecar."
 

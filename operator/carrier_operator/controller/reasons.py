@@ -43,7 +43,12 @@ _LOOK_AT_INJECTED = "See the condition Injected."
 
 # Ready
 MESSAGES_FLOW = _reason(
-    READY, TRUE, "MessagesFlow", "Every matched pod carries the sidecar, and nothing else is amiss."
+    READY,
+    TRUE,
+    "MessagesFlow",
+    "Every matched pod carries the sidecar, and nothing else is amiss that the controller can see.",
+    "Whether a sidecar reaches its queue and its handler, it says itself: `kubectl logs <pod> -c carrier-<binding>`, "
+    "and /readyz and /metrics on its probe port.",
 )
 NOTHING_TO_DO = _reason(
     READY, TRUE, "NoPods", "The binding is in order; at present no pod matches it.", _LOOK_AT_INJECTED
