@@ -81,8 +81,13 @@ class Election:
                 logger.info("leading", extra={"fields": {"identity": self._elector.identity}})
                 self.won.set()
             if not again:
-                # A leader renews on time; followers do not all come at once.
-                await asyncio.sleep(self._retry_s if self.won.is_set() else self._retry_s * random.uniform(0.6, 1.0))
+                await asyncio.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        """A leader renews on time, and ends at its deadline, not after it; followers do not all come at once."""
+        if self._elector.leading:
+            return min(self._retry_s, self._elector.left_s(self._clock()))
+        return self._retry_s * random.uniform(0.6, 1.0)
 
     async def _do(self, step: str) -> bool:
         """One call. True when the next step may follow at once."""

@@ -46,6 +46,7 @@ class Elector:
         self._lost = False
         self._known = False  # has the Lease been looked at since something went wrong?
         self._unchanged_since = 0.0
+        self._was_held = False  # had it a holder when we last saw it?
 
     @property
     def leading(self) -> bool:
@@ -75,8 +76,12 @@ class Elector:
         if not self._known:
             return READ
         if self.record is None:
-            return CREATE
-        free = not self.record.holder or now - self._unchanged_since >= self.record.duration_s
+            # One that was there a moment ago may have a leader that does not know yet.
+            gone_s = now - self._unchanged_since
+            return CREATE if not self._was_held or gone_s >= self.duration_s else READ
+        # Whatever the record says, no leader of ours is given less than the time by which it may still write.
+        held_s = max(self.record.duration_s, self.duration_s)
+        free = not self.record.holder or now - self._unchanged_since >= held_s
         return TAKE if free else READ
 
     def saw(self, record: Record, now: float) -> None:
@@ -84,6 +89,7 @@ class Elector:
         old = self.record
         if old is None or (old.holder, old.renewed) != (record.holder, record.renewed):
             self._unchanged_since = now
+        self._was_held = bool(record.holder)
         self.record = record
         self._known = True
         if self._deadline is not None and record.holder != self.identity:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import selectors
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,40 +11,9 @@ import pytest
 
 from carrier_operator.controller.work_queue import Key, WorkQueue
 from carrier_operator.kube.client import ApiError
+from tests.unit.operator.controller.virtual import play
 
 A, B = ("shop", "a"), ("shop", "b")
-
-
-class _NoWaiting(selectors.SelectSelector):
-    """A selector that never waits: it moves the loop's time instead."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        super().__init__()
-        self._owner = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout:
-            self._owner.now += timeout
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time: sleeping costs nothing."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        super().__init__(_NoWaiting(self))
-
-    def time(self) -> float:
-        return self.now
-
-
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    loop = VirtualLoop()
-    try:
-        loop.run_until_complete(scene())
-    finally:
-        loop.close()
 
 
 class Bench:
