@@ -5,6 +5,7 @@ settings, 3 no longer the leader).
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -15,10 +16,13 @@ from carrier_operator.kube import config
 from carrier_operator.settings_rows import BadSettings
 
 from . import settings as controller_settings
-from .run import Controller
 
 
 async def _run(settings: controller_settings.Settings, cluster: config.ClusterConfig, in_cluster: bool) -> None:
+    # kopf imports this client wherever it is installed, to have one way more to log in. We log in by ourselves: 20 MB.
+    sys.modules.setdefault("kubernetes", None)  # type: ignore[arg-type]  # None says that it can't be imported
+    from .run import Controller
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -36,6 +40,9 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     log.set_up(settings.log_level)
+    # Lists are decoded into hundreds of objects that live for a moment: by the default thresholds, a third of the time
+    # of a start is spent looking for cycles in them.
+    gc.set_threshold(50_000, 20, 20)
     logging.getLogger("kopf").setLevel(logging.ERROR)  # it has warnings about running as we run it; ours say the rest
     try:
         asyncio.run(_run(settings, cluster, in_cluster))

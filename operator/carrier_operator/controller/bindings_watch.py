@@ -17,7 +17,7 @@ from typing import Any
 
 import kopf
 
-from carrier_operator.kube.client import ApiError, Client
+from carrier_operator.kube.client import PAGE, ApiError, Client
 from carrier_operator.kube.config import SERVICE_ACCOUNT, ClusterConfig
 from carrier_operator.models import GROUP, PLURAL, VERSION
 
@@ -53,7 +53,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310
     settings.watching.inactivity_timeout = 70
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE
     settings.queueing.idle_timeout = 0.05  # a worker per binding is given up at once: memory
     settings.queueing.worker_limit = 200
     settings.queueing.exit_timeout = 0.1
@@ -97,20 +97,18 @@ class BindingsWatch:
         self._audit_soon = asyncio.Event()
         self._stop = threading.Event()
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._kopf())
-            group.create_task(self._audits())
-
     def stop(self) -> None:
         """Ends kopf's thread, soon."""
         self._stop.set()
 
     # -- kopf --------------------------------------------------------------------------------------------------------
 
-    async def _kopf(self) -> None:
-        """kopf in its thread, and again whenever it has ended (an ERROR event in a watch ends it)."""
+    async def follow(self) -> None:
+        """Until cancelled: kopf in its thread, and again whenever it has ended (an ERROR event in a watch ends it).
+
+        Begun when `synced`, and everything else is read: it takes its list in faster than it works it off, and
+        thousands of bindings as they come are more memory than all that is kept.
+        """
         delay_s = RESTART_S
         while True:
             began = asyncio.get_running_loop().time()
@@ -181,7 +179,8 @@ class BindingsWatch:
 
     # -- our own list ------------------------------------------------------------------------------------------------
 
-    async def _audits(self) -> None:
+    async def audits(self) -> None:
+        """Until cancelled: our own lists."""
         failures = 0
         while True:
             try:

@@ -153,7 +153,7 @@ class Controller:
             async with asyncio.TaskGroup() as group:
                 for reflector in reflectors:
                     group.create_task(reflector.run())
-                group.create_task(watch.run())
+                group.create_task(watch.audits())
                 group.create_task(_tell_gone(world, notices, gone))
                 if settings.webhook is not None:
                     keeper = CertificateKeeper(
@@ -180,6 +180,7 @@ class Controller:
                 }
                 logger.info("everything is read", extra={"fields": fields})
                 group.create_task(queue.run())
+                group.create_task(watch.follow())
                 group.create_task(queues.run(world))
         finally:
             watch.stop()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,9 +34,9 @@ _HASH_LABEL = "pod-template-hash"
 
 
 class Owner:
-    """The controller of a pod as the pod names it. `group` is empty for the core group."""
+    """The controller of a pod as the pod names it. `group` is empty for the core group. The pods of one share one."""
 
-    __slots__ = ("group", "kind", "name", "uid")
+    __slots__ = ("__weakref__", "group", "kind", "name", "uid")
 
     def __init__(self, group: str, kind: str, name: str, uid: str) -> None:
         self.group = group
@@ -50,20 +52,25 @@ class Owner:
 
 
 class Shape:
-    """What decides about a pod. `document` has the form of a pod; `digest` tells shapes apart."""
+    """What decides about a pod. `digest` is all of it as text, and tells shapes apart."""
 
-    __slots__ = ("digest", "document", "grace_s", "host_network", "labels", "named", "namespace")
+    __slots__ = ("digest", "grace_s", "host_network", "labels", "named", "namespace")
 
     def __init__(self, namespace: str, digest: str, document: Json, grace_s: int) -> None:
         self.namespace = namespace
         self.digest = digest
-        self.document = document
         self.grace_s = grace_s
         self.host_network = pods.host_network(document)
         metadata = pods.mapping(document, "metadata")
         self.labels = pods.texts(metadata, "labels")
         annotations = pods.texts(metadata, "annotations")
         self.named = pods.INJECT in annotations or pods.BINDING in annotations
+
+    @property
+    def document(self) -> Json:
+        """It in the form of a pod. Decoded when asked for: that is seldom, and decoded it is six times as large."""
+        document: Json = json.loads(self.digest)[1]
+        return document
 
 
 class Sidecar:
@@ -143,10 +150,11 @@ class Pod:
 
 
 class Shapes:
-    """Makes snapshots, each shape once as long as a pod has it."""
+    """What pods have in common: each shape and each owner once, as long as a pod has it."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Shape, int]] = {}
+        self._owners: weakref.WeakValueDictionary[tuple[str, str, str, str], Owner] = weakref.WeakValueDictionary()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -168,6 +176,14 @@ class Shapes:
         self._known[digest] = (found, count + 1)
         return found
 
+    def owner(self, group: str, kind: str, name: str, uid: str) -> Owner:
+        """The owner of these words."""
+        key = (group, kind, name, uid)
+        found = self._owners.get(key)
+        if found is None:
+            found = self._owners[key] = Owner(group, kind, name, uid)
+        return found
+
 
 def snapshot(document: Mapping[str, Any], shapes: Shapes) -> Pod | None:
     """A pod as the API server has it. None for one that has ended or is going, or is not shaped like a pod."""
@@ -181,7 +197,9 @@ def _snapshot(document: Mapping[str, Any], shapes: Shapes) -> Pod | None:
     metadata, spec, status = (pods.mapping(document, key) for key in ("metadata", "spec", "status"))
     if metadata.get("deletionTimestamp") is not None or status.get("phase") in ("Succeeded", "Failed"):
         return None
-    namespace, name, uid = (str(metadata.get(key) or "") for key in ("namespace", "name", "uid"))
+    name, uid = str(metadata.get("name") or ""), str(metadata.get("uid") or "")
+    # What is the same in many pods is kept once (sys.intern), here and below.
+    namespace = sys.intern(str(metadata.get("namespace") or ""))
     sidecars = _sidecars(document, status)
     grace_s = pods.number(spec, "terminationGracePeriodSeconds", DEFAULT_GRACE_S)
     labels = pods.texts(metadata, "labels")
@@ -192,8 +210,8 @@ def _snapshot(document: Mapping[str, Any], shapes: Shapes) -> Pod | None:
         uid,
         unix_seconds(metadata.get("creationTimestamp")) or 0.0,
         shapes.take(namespace, _shape(metadata, spec), grace_s),
-        _owner(metadata),
-        labels.get(_HASH_LABEL),
+        _owner(metadata, shapes),
+        sys.intern(labels[_HASH_LABEL]) if _HASH_LABEL in labels else None,
         sidecars,
         ip if isinstance(ip, str) and ip else None,
         ready=any(
@@ -245,11 +263,11 @@ def _containers(spec: Json, key: str) -> list[Json]:
     ]
 
 
-def _owner(metadata: Json) -> Owner | None:
+def _owner(metadata: Json, shapes: Shapes) -> Owner | None:
     for it in pods.objects(metadata, "ownerReferences"):
         if it.get("controller") is True:
             group = str(it.get("apiVersion") or "").rpartition("/")[0]
-            return Owner(group, str(it.get("kind")), str(it.get("name")), str(it.get("uid")))
+            return shapes.owner(group, str(it.get("kind")), str(it.get("name")), str(it.get("uid")))
     return None
 
 
@@ -265,10 +283,10 @@ def _sidecars(document: Mapping[str, Any], status: Json) -> tuple[Sidecar, ...]:
     }
     out = []
     for name, container in ours.items():
-        sidecar = Sidecar(name[len(pods.CONTAINER_PREFIX) :])
+        sidecar = Sidecar(sys.intern(name[len(pods.CONTAINER_PREFIX) :]))
         entry = said.of(sidecar.binding)
         if entry is not None:
-            sidecar.generation, sidecar.hash = entry.generation, entry.hash
+            sidecar.generation, sidecar.hash = entry.generation, sys.intern(entry.hash)
         sidecar.token = token
         sidecar.probe_port = None if host_network else _port(pods.env_value(container, "CARRIER_PROBE_ADDRESS"))
         sidecar.starts_suspended = pods.env_value(container, "CARRIER_SUSPENDED") == "true"

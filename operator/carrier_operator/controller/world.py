@@ -6,6 +6,7 @@ after before each of the three is known in full: counts over half a list would b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ Mark = Callable[[Key], None]
 class BindingRecord:
     """One binding as it was last seen. `changed_at`: when its spec last changed, at the latest (Unix seconds)."""
 
-    __slots__ = ("binding", "changed_at", "fresh", "not_allowed", "resource_version", "status", "uid")
+    __slots__ = ("_status", "binding", "changed_at", "fresh", "not_allowed", "resource_version", "uid")
 
     def __init__(self, document: dict[str, Any], policy: Policy, facts: ClusterFacts) -> None:
         metadata = document["metadata"]
@@ -39,8 +40,14 @@ class BindingRecord:
     def saw(self, document: dict[str, Any]) -> None:
         """Status and version, from a newer document of the same generation."""
         self.resource_version = str(document["metadata"].get("resourceVersion") or "")
-        status = document.get("status")
-        self.status: dict[str, Any] = status if isinstance(status, dict) else {}
+        # As text: decoded, the statuses of thousands of bindings are most of what is known.
+        self._status = json.dumps(document.get("status"), separators=(",", ":"))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """A copy of it; empty where there is none."""
+        status = json.loads(self._status)
+        return status if isinstance(status, dict) else {}
 
     @property
     def key(self) -> Key:

@@ -14,7 +14,7 @@ import aiohttp
 
 from .config import ClusterConfig
 
-PAGE = 500
+PAGE = 100  # of a list: decoded, 500 pods are as much memory as 20,000 reduced ones
 CONNECT_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 30.0
 _LONGEST_EVENT = 4 << 20  # an object is at most 1.5 MiB in etcd
@@ -46,9 +46,9 @@ class Client:
 
     async def __aenter__(self) -> Client:
         connector = aiohttp.TCPConnector(ssl=self._config.tls if self._config.tls is not None else False)
-        self._session = aiohttp.ClientSession(
-            connector=connector, read_bufsize=_LONGEST_EVENT, headers={"User-Agent": "carrier-operator"}
-        )
+        # Lists come faster uncompressed: both sides are short of time here, not of bandwidth.
+        headers = {"User-Agent": "carrier-operator", "Accept-Encoding": "identity"}
+        self._session = aiohttp.ClientSession(connector=connector, read_bufsize=_LONGEST_EVENT, headers=headers)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -76,12 +76,13 @@ def test_an_end_of_kopf_is_counted_and_bindings_are_listed_without_it(monkeypatc
 
     async def scenario() -> None:
         watch = watch_of("http://127.0.0.1:1", restarted=reasons.append)
-        running = asyncio.create_task(watch.run())
+        running = [asyncio.create_task(watch.audits()), asyncio.create_task(watch.follow())]
         async with asyncio.timeout(WITHIN_S):
             while len(reasons) < 2 or lists[-1] < 2:
                 await asyncio.sleep(0.01)
-        running.cancel()
-        await asyncio.wait([running])
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
 
     monkeypatch.setattr(kopf, "operator", ends)
     monkeypatch.setattr(BindingsWatch, "audit", audit)
