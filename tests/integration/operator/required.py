@@ -100,7 +100,9 @@ def bind(crd: Any, namespace: str, binding: Binding | Unaccepted) -> None:
         "lastTransitionTime": "2024-01-01T00:00:00Z",
         "observedGeneration": 1,
     }
-    crd.patch_namespaced_custom_object_status(*where, binding.name, {"status": {"conditions": [condition]}})
+    # While sidecars are missing that is what another condition says; nobody may take it for "not accepted".
+    others = [{**condition, "type": kind, "status": "False"} for kind in ("Ready", "Injected")]
+    crd.patch_namespaced_custom_object_status(*where, binding.name, {"status": {"conditions": [condition, *others]}})
     if binding.deleting:
         crd.delete_namespaced_custom_object(*where, binding.name)
 

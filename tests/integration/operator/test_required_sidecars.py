@@ -4,6 +4,7 @@ namespace asks for it, and nothing else.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from carrier_operator import pods, selection
 from carrier_operator.container import ClusterFacts
 from carrier_operator.inject import inject
+from carrier_operator.labels import matches
 from carrier_operator.models import Binding, BindingSpec
 from carrier_operator.policy import Unaccepted
 from e2e.cluster.fixtures import new_namespace
@@ -270,6 +272,26 @@ def worlds(api: Any, crd: Any, policies: Any) -> Iterator[list[tuple[str, Bindin
             if it.deleting:
                 release(crd, name, it.name)
         core.delete_namespace(name)
+
+
+def test_every_operator_means_what_it_means_to_the_injector(api: Any, crd: Any, shop: str) -> None:
+    selectors = [{"matchLabels": {"which": f"e{n}"}, "matchExpressions": [it]} for n, it in enumerate(EXPRESSIONS)]
+    selectors.append({"matchLabels": {"which": "e6", "app": "a"}})
+    selectors.append({"matchLabels": {"which": "e7"}, "matchExpressions": [EXPRESSIONS[0], EXPRESSIONS[2]]})
+    bindings = [a_binding(f"e{number}", it) for number, it in enumerate(selectors)]
+    for it in bindings:
+        bind(crd, shop, it)
+    settle(api, crd, shop)
+    wrong = []
+    for binding in bindings:
+        for key, value in [("none", "x"), *itertools.product(KEYS, VALUES)]:
+            for more in ({}, {"tier": "a"}):
+                labels = {"which": binding.name, **more, key: value}
+                assert binding.spec.selector is not None
+                said = refusal(api, shop, probe(labels))
+                if (said is not None) != matches(binding.spec.selector, labels):
+                    wrong.append((binding.spec.selector, labels, said))
+    assert wrong == []
 
 
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
@@ -538,6 +560,12 @@ def test_a_replica_set_shows_the_refusal_and_goes_on_once_the_injector_is_back(
     assert "has no container carrier-orders" in told()[0]
     assert "carrierctl check" in told()[0]
     assert core.list_namespaced_pod(shop).items == []
+    apps = kubernetes.client.AppsV1Api(api)
+
+    def stands() -> dict[str, str]:
+        return {it.type: it.message for it in apps.read_namespaced_deployment("worker", shop).status.conditions or ()}
+
+    wait_until(lambda: "carrier-orders" in stands().get("ReplicaFailure", ""), 60)
     with registered(api, ours(chart, injector.url, shop)):
         wait_until(lambda: len(core.list_namespaced_pod(shop).items) == 2, 90)
         made = [api.sanitize_for_serialization(it) for it in core.list_namespaced_pod(shop).items]
