@@ -5,7 +5,7 @@ Pure, over what the cluster answered; the policies themselves are the chart's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from .checks import FAILED, OK, Json, Result
 
@@ -24,7 +24,7 @@ def check_required(policies: Sequence[Json], bindings: Sequence[Json], namespace
     namespaces = [it for it in namespaces if not it["metadata"].get("deletionTimestamp")]
     in_force = [it for it in policies if any(_denies_by(binding, it) for binding in bindings)]
     missing = sorted(set(PARTS) - {_labels(it).get(PART, "") for it in in_force})
-    label = next(iter(_asked_by(bindings)), LABEL)
+    label = next((key for it in policies for key in _chosen(it).get("matchLabels") or ()), LABEL)
     asking = sorted(_name(it) for it in namespaces if _labels(it).get(label) == REQUIRED)
     if missing and (asking or policies):
         return Result(
@@ -60,19 +60,17 @@ def _denies_by(binding: Json, policy: Json) -> bool:
     return spec.get("policyName") == _name(policy) and "Deny" in (spec.get("validationActions") or ())
 
 
-def _asked_by(bindings: Sequence[Json]) -> Iterator[str]:
-    """Keys of the label by which the policies' bindings choose namespaces."""
-    for it in bindings:
-        resources = (it.get("spec") or {}).get("matchResources") or {}
-        yield from (resources.get("namespaceSelector") or {}).get("matchLabels") or {}
+def _chosen(policy: Json) -> Json:
+    """The selector by which a policy chooses namespaces."""
+    found: Json = ((policy.get("spec") or {}).get("matchConstraints") or {}).get("namespaceSelector") or {}
+    return found
 
 
 def _leaves_out(policy: Json, namespace: Json) -> bool:
     """Is the namespace one of those that the policy names as left out? (The chart writes nothing but NotIn.)"""
-    selector = ((policy.get("spec") or {}).get("matchConstraints") or {}).get("namespaceSelector") or {}
     return any(
         it.get("operator") == "NotIn" and _labels(namespace).get(it.get("key")) in (it.get("values") or ())
-        for it in selector.get("matchExpressions") or ()
+        for it in _chosen(policy).get("matchExpressions") or ()
     )
 
 

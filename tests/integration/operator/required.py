@@ -61,7 +61,7 @@ def refusal(api: Any, namespace: str, pod: dict[str, Any]) -> str | None:
         kubernetes.client.CoreV1Api(api).create_namespaced_pod(namespace, complete(pod), dry_run="All")
     except kubernetes.client.ApiException as error:
         message: str = json.loads(error.body)["message"]
-        if error.status != 403 or "ValidatingAdmissionPolicy" not in message:
+        if error.status not in (403, 422) or "ValidatingAdmissionPolicy" not in message:  # 422: it can't be evaluated
             raise
         return message
     return None

@@ -362,6 +362,27 @@ def test_only_new_pods_are_looked_at(api: Any, crd: Any, shop: str) -> None:
     assert changed.metadata.annotations == {"carrier.dev/inject": "true"}
 
 
+def test_without_the_crd_pods_are_refused_where_sidecars_are_required_and_nowhere_else(
+    api: Any, namespace: str
+) -> None:
+    documents = policies_of(rendered(f"t{secrets.token_hex(4)}", "elsewhere"))
+    for document in documents:
+        if "paramKind" in document["spec"]:
+            document["spec"]["paramKind"]["kind"] = "CarrierBound"
+    with applied(api, documents), new_namespace(api, {LABEL: "required"}) as strict:
+        wait_until(lambda: "CarrierBound" in (refusal(api, strict, probe()) or ""))
+        assert refusal(api, namespace, probe()) is None
+
+
+def test_the_policies_look_where_the_webhook_looks() -> None:
+    documents = rendered("carrier", "carrier-system", "--set", "webhook.excludedNamespaces={a,b}")
+    (webhook,) = next(it for it in documents if it["kind"] == "MutatingWebhookConfiguration")["webhooks"]
+    for policy in policies_of(documents):
+        if policy["kind"] == "ValidatingAdmissionPolicy":
+            selector = policy["spec"]["matchConstraints"]["namespaceSelector"]
+            assert selector == {**webhook["namespaceSelector"], "matchLabels": {LABEL: "required"}}
+
+
 # -- bindings that are not, or not yet, used ---------------------------------------------------------------------------
 
 

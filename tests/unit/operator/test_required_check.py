@@ -9,23 +9,23 @@ import pytest
 from carrier_operator.ctl.requiring import LABEL, PART, PARTS, check_required
 
 
-def policies(*parts: str) -> list[dict[str, Any]]:
-    left_out = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]}
+def policies(*parts: str, label: str = LABEL) -> list[dict[str, Any]]:
+    expression = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]}
+    left_out = {"matchExpressions": [expression]}
     return [
         {
             "metadata": {"name": f"by-{part}", "labels": {PART: part}},
-            "spec": {"matchConstraints": {"namespaceSelector": {"matchExpressions": [left_out]}}},
+            "spec": {"matchConstraints": {"namespaceSelector": {"matchLabels": {label: "required"}, **left_out}}},
         }
         for part in parts
     ]
 
 
-def bound(*parts: str, label: str = LABEL, actions: tuple[str, ...] = ("Deny",)) -> list[dict[str, Any]]:
-    chosen = {"namespaceSelector": {"matchLabels": {label: "required"}}}
+def bound(*parts: str, actions: tuple[str, ...] = ("Deny",)) -> list[dict[str, Any]]:
     return [
         {
             "metadata": {"name": f"by-{part}"},
-            "spec": {"policyName": f"by-{part}", "validationActions": list(actions), "matchResources": chosen},
+            "spec": {"policyName": f"by-{part}", "validationActions": list(actions)},
         }
         for part in parts
     ]
@@ -47,7 +47,7 @@ CASES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]], list[dict[str
     ("half of it, nobody asks", policies("binding"), bound("binding"), [], "failed", "by annotation"),
     ("not bound", policies(*PARTS), bound("annotation"), [SHOP], "failed", "by binding"),
     ("only warns", policies(*PARTS), bound(*PARTS, actions=("Warn",)), [SHOP], "failed", "by annotation or by binding"),
-    ("another label", policies(*PARTS), bound(*PARTS, label="strict"),
+    ("another label", policies(*PARTS, label="strict"), bound(*PARTS),
      [namespace("a", "required", "strict"), SHOP], "ok", "asked for by a (strict=required)"),
     ("a slip", policies(*PARTS), bound(*PARTS), [SHOP, namespace("pay", "require")], "failed", "pay (carrier.dev/inj"),
     ("a word that says what is so", policies(*PARTS), bound(*PARTS), [namespace("a", "enabled")], "ok", "no namespace"),
