@@ -35,3 +35,20 @@ def leads(document: pathlib.Path, target: str) -> bool:
         return False
     headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE) if heading else []
     return not heading or heading in {re.sub(r"[^\w\- ]", "", it.lower()).replace(" ", "-") for it in headings}
+
+
+def test_the_operators_page_names_metrics_that_exist_and_all_of_them() -> None:
+    telemetry = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("operator/carrier_operator/*/*.py"))
+    metric = re.compile(r"carrier_(?:injector|controller)_\w+")
+    page = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    assert set(metric.findall(page)) == set(re.findall(r'"(carrier_(?:injector|controller)_\w+)"', telemetry))
+
+
+def test_the_operators_page_names_everything_that_the_chart_s_roles_are_about() -> None:
+    roles = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("helm/carrier/templates/*-rbac.yaml"))
+    resources = {name.strip() for group in re.findall(r"resources: \[(.*)\]", roles) for name in group.split(",")}
+    page = (ROOT / "docs/operating.md").read_text(encoding="utf-8").lower()
+    rights = page.split("\n## rights\n")[1].split("\n## ")[0]
+    spelled = {"customresourcedefinitions": "crd", "carrierbindings/status": "status"}
+    assert {it for it in resources if spelled.get(it, it.removesuffix("s")) not in rights} == set()
+    assert len(resources) > 10
