@@ -165,7 +165,8 @@ def troubleshooting_page() -> str:
         "Why a pod is left out has reasons of its own, which stand in the advice `PodsLeftOut`, in the event "
         "`SidecarLeftOut` and in admission warnings: "
         + ", ".join(f"`{skip.code}`" for skip in SKIPS if skip.unexpected)
-        + ". They are explained in [selection.md](selection.md#reasons).",
+        + ". They are explained in [selection.md](selection.md#reasons). What else an administrator can look at (logs, "
+        "metrics, alerts) is in [operating.md](operating.md#metrics-and-alerts).",
     ]
     for of, title in _SECTIONS.items():
         is_condition = of in reasons.TYPES
