@@ -6,7 +6,7 @@ matter to the shape has changed. What a change touches is told as keys (namespac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from carrier_operator import inject
 from carrier_operator.container import ClusterFacts
@@ -59,6 +59,14 @@ class Namespace:
     def empty(self) -> bool:
         """Is nothing here?"""
         return not self.bindings and not self.pods
+
+    def ready(self, labels: Mapping[str, str]) -> list[Pod]:
+        """Pods with all these labels that are ready and have an address."""
+        return [
+            pod
+            for pod in self.pods.values()
+            if pod.ready and pod.ip and all(pod.shape.labels.get(key) == value for key, value in labels.items())
+        ]
 
     # -- bindings ----------------------------------------------------------------------------------------------------
 

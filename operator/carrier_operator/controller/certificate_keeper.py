@@ -12,7 +12,6 @@ import asyncio
 import base64
 import binascii
 import logging
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,62 +24,38 @@ from carrier_operator.kube.reflector import Reflector
 from . import certificate_policy as policy
 from . import certificates
 from .census import Census
+from .one_object import OneObject
+from .served import leaf_served, reviews_port
 from .settings import Settings
-from .writing import APPLY_PATCH, Writer
+from .writing import APPLY_PATCH, FIELD_MANAGER, Writer
 
 logger = logging.getLogger(__name__)
 
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-REVIEWS_PORT = "reviews"  # name of the injectors' container port
-ASK_TIMEOUT_S = 3.0
 RETRY_S = 2.0
-
-
-class OneObject:
-    """A reflector's store for one object, or its absence; tells of every change."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self.document: dict[str, Any] | None = None
-        self._changed = changed
-
-    def reduce(self, document: dict[str, Any]) -> dict[str, Any]:
-        """All of it."""
-        return document
-
-    def replace(self, objects: list[Any]) -> None:
-        """The object, or none."""
-        self.document = objects[0] if objects else None
-        self._changed()
-
-    def put(self, document: dict[str, Any]) -> None:
-        """It is new or changed."""
-        self.document = document
-        self._changed()
-
-    def drop(self, document: dict[str, Any]) -> None:
-        """It is gone."""
-        self.document = None
-        self._changed()
-
-    @property
-    def version(self) -> str | None:
-        """Its resourceVersion; None where it is not there."""
-        return None if self.document is None else str(self.document["metadata"]["resourceVersion"])
-
-    def data(self, key: str) -> bytes:
-        """A value of a Secret; empty where it is missing or can't be read."""
-        data = (self.document or {}).get("data") or {}
-        try:
-            return base64.b64decode(data.get(key) or "", validate=True)
-        except (ValueError, TypeError, binascii.Error):
-            return b""
+LONGEST_RETRY_S = 30.0
+# Whoever undoes a step sees it done again, soon and then ever more seldom: two that fight must not load the API server.
+AGAIN_S = 0.1
+LONGEST_AGAIN_S = 5.0
+FORGOTTEN_S = 60.0  # a step that was done so long ago is not the same again
 
 
 class CertificateKeeper:
-    """Runs while we lead. `census` says which injectors are ready, and where."""
+    """Runs while we lead. `census` says which injectors are ready, and where, once `pods_known`; `clock` is the time of
+    day (Unix seconds).
+    """
 
     def __init__(
-        self, client: Client, writer: Writer, census: Census, namespace: str, settings: Settings, webhook: str
+        self,
+        client: Client,
+        writer: Writer,
+        census: Census,
+        namespace: str,
+        settings: Settings,
+        webhook: str,
+        *,
+        pods_known: Callable[[], bool],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.leaf_not_after: float | None = None  # Unix seconds, for the metrics
         self.ca_not_after: float | None = None
@@ -89,7 +64,10 @@ class CertificateKeeper:
         self._namespace = namespace
         self._settings = settings
         self._webhook = webhook
-        self._names = frozenset(settings.cert_names)
+        self._names = frozenset(certificates.canonical(name) for name in settings.cert_names)
+        self._pods_known = pods_known
+        self._clock = clock
+        self._last: tuple[tuple[str, ...], float, int] = ((), 0.0, 0)  # a step, when it was done, and how often
         self._wake = asyncio.Event()
         self._ca = OneObject(self._wake.set)
         self._leaf = OneObject(self._wake.set)
@@ -115,14 +93,20 @@ class CertificateKeeper:
     async def _keep(self) -> None:
         for reflector in self._reflectors:
             await reflector.synced.wait()
+        failures = 0
         while True:
             self._wake.clear()
             try:
                 wait_s = await self._look()
+                failures = 0
             except ApiError as error:
+                wait_s = 0.2
                 if error.status != 409:
-                    logger.warning("certificates can't be kept", extra={"fields": {"error": str(error)}})
-                wait_s = RETRY_S if error.status != 409 else 0.2
+                    failures += 1
+                    wait_s = min(RETRY_S * 2 ** (failures - 1), LONGEST_RETRY_S)
+                    if failures in (1, 10) or failures % 100 == 0:
+                        fields = {"error": str(error), "failures": failures}
+                        logger.warning("certificates can't be kept", extra={"fields": fields})
             try:
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
@@ -131,14 +115,22 @@ class CertificateKeeper:
 
     async def _look(self) -> float:
         """One look and what follows from it; seconds until the next one."""
-        now = time.time()
-        seen = await self._observe(now)
+        served = await self._served() if self._older() else None
+        # From here to the write nothing is waited for: what is decided about is what stands.
+        now = self._clock()
+        seen = self._observe(now, served)
         self.ca_not_after = seen.ca.not_after if seen.ca else None
         self.leaf_not_after = seen.leaf.not_after if seen.leaf else None
         step = policy.next_step(seen, now, self._names, self._settle_s())
         if step is None:
             return policy.look_again_in_s(seen, now)
-        logger.info("certificates", extra={"fields": {"step": step.what, "why": step.why}})
+        wait_s = self._again_in_s(step)
+        if wait_s > 0:
+            return wait_s
+        fields: dict[str, object] = {"step": step.what, "why": step.why}
+        if step.what == policy.PUBLISH and (others := self._others()):
+            fields["set_by"] = ", ".join(others)
+        logger.info("certificates", extra={"fields": fields})
         if step.what == policy.MAKE_CA:
             await self._make_ca(now)
         elif step.what == policy.PUBLISH:
@@ -147,46 +139,77 @@ class CertificateKeeper:
             await self._make_leaf(now)
         else:
             await self._write_ca(self._ca.data("ca.crt"), self._ca.data("ca.key"), b"")
+        self._done(step)
         return 0.0 if step.what != policy.PUBLISH else policy.SETTLE_S / 10
+
+    def _again_in_s(self, step: policy.Step) -> float:
+        """How long to wait with a step; nothing for one that has not just been done."""
+        last, done_at, times = self._last
+        now = asyncio.get_running_loop().time()
+        if last != _key(step) or now - done_at > FORGOTTEN_S:
+            return 0.0
+        return done_at + min(AGAIN_S * 2.0**times, LONGEST_AGAIN_S) - now
+
+    def _done(self, step: policy.Step) -> None:
+        last, done_at, times = self._last
+        now = asyncio.get_running_loop().time()
+        times = times + 1 if last == _key(step) and now - done_at <= FORGOTTEN_S else 0
+        self._last = (_key(step), now, times)
+        if times in (3, 30):
+            fields = {"step": step.what, "why": step.why, "times": times + 1, "set_by": ", ".join(self._others())}
+            logger.warning("somebody undoes what is done for certificates", extra={"fields": fields})
+
+    def _others(self) -> list[str]:
+        """Who else has set a caBundle of the configuration, as its managed fields have it."""
+        metadata = (self._configuration.document or {}).get("metadata") or {}
+        entries = [it for it in metadata.get("managedFields") or () if "f:caBundle" in str(it.get("fieldsV1"))]
+        return sorted({str(it.get("manager")) for it in entries} - {FIELD_MANAGER})
 
     def _settle_s(self) -> float:
         return min(policy.SETTLE_S, self._settings.leaf_lifetime_s / 10)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
-    async def _observe(self, now: float) -> policy.Observed:
+    def _older(self) -> set[str]:
+        """Authorities besides the present one that somebody may still serve by."""
+        ca = self._ca_certificate()
+        known = {certificates.fingerprint(it) for it in (*self._previous(), *(self._bundle() or ()))}
+        return known - ({certificates.fingerprint(ca)} if ca else set())
+
+    def _observe(self, now: float, served: list[str | None] | None) -> policy.Observed:
         ca, previous, bundle = self._ca_certificate(), self._previous(), self._bundle()
-        authorities = [*([ca] if ca else []), *previous, *(bundle or ())]
         leaf = self._leaf_certificate()
-        older = {certificates.fingerprint(it) for it in authorities} - ({certificates.fingerprint(ca)} if ca else set())
-        if older:
-            served = await self._served()
-        else:
+        if served is None:
+            # There is one authority, so nobody was asked.
             served = [certificates.fingerprint(leaf)] if leaf else []
+        authorities = [*([ca] if ca else []), *previous, *(bundle or ())]
         return policy.Observed(
             certificates.describe(ca) if ca else None,
             certificates.describe(leaf, authorities) if leaf else None,
             bundle=None if bundle is None else [certificates.describe(it) for it in bundle],
             previous=[certificates.describe(it) for it in previous],
             served=served,
-            published_s=self._published_s(ca, bundle or [], now),
+            published_s=self._published_s(ca, bundle or []),
+            no_ca=certificates.flaw_of_ca(self._ca.data("ca.crt"), self._ca.data("ca.key")) or "",
+            no_leaf=certificates.flaw_of_pair(self._leaf.data("tls.crt"), self._leaf.data("tls.key")) or "",
         )
 
     def _ca_certificate(self) -> x509.Certificate | None:
-        found = certificates.read_all(self._ca.data("ca.crt"))
-        return found[0] if found and certificates.key_fits(found[0], self._ca.data("ca.key")) else None
+        certificate, key = self._ca.data("ca.crt"), self._ca.data("ca.key")
+        return certificates.read_all(certificate)[0] if certificates.flaw_of_ca(certificate, key) is None else None
 
     def _previous(self) -> list[x509.Certificate]:
         return certificates.read_all(self._ca.data("previous.crt"))
 
     def _leaf_certificate(self) -> x509.Certificate | None:
-        found = certificates.read_all(self._leaf.data("tls.crt"))
-        return found[0] if found and certificates.key_fits(found[0], self._leaf.data("tls.key")) else None
+        certificate, key = self._leaf.data("tls.crt"), self._leaf.data("tls.key")
+        return certificates.read_all(certificate)[0] if certificates.flaw_of_pair(certificate, key) is None else None
 
     def _bundle(self) -> list[x509.Certificate] | None:
-        """What every webhook of the configuration trusts; nothing, where they differ; None without a configuration."""
-        if self._configuration.document is None:
+        """What every webhook of the configuration trusts; nothing, where they differ; None without a webhook."""
+        if not (self._configuration.document or {}).get("webhooks"):
             return None
+        assert self._configuration.document is not None
         bundles = set()
         for webhook in self._configuration.document.get("webhooks") or ():
             bundles.add((webhook.get("clientConfig") or {}).get("caBundle") or "")
@@ -197,27 +220,26 @@ class CertificateKeeper:
         except (ValueError, binascii.Error):
             return []
 
-    def _published_s(self, ca: x509.Certificate | None, bundle: list[x509.Certificate], now: float) -> float:
+    def _published_s(self, ca: x509.Certificate | None, bundle: list[x509.Certificate]) -> float:
+        now = asyncio.get_running_loop().time()
         wanted = certificates.fingerprint(ca) if ca else ""
         if not wanted or wanted not in map(certificates.fingerprint, bundle):
             self._published = None
             return 0.0
         if self._published is None or self._published[0] != wanted:
-            self._published = (wanted, time.monotonic())
-        return max(1e-3, time.monotonic() - self._published[1])
+            self._published = (wanted, now)
+        return max(1e-3, now - self._published[1])
 
     async def _served(self) -> list[str | None]:
-        """What each ready injector serves: a leaf's fingerprint, None where there was no answer."""
-        asked = []
-        for pod in self._census.namespace(self._namespace).pods.values():
-            labels = pod.shape.labels
-            if (
-                pod.ready
-                and pod.ip
-                and all(labels.get(key) == value for key, value in self._settings.injectors.items())
-            ):
-                asked.append(_leaf_served(pod.ip, _reviews_port(pod.shape.document)))
-        return list(await asyncio.gather(*asked))
+        """What each ready injector serves: a leaf's fingerprint, None where there was no answer, or could be one of
+        which we don't know yet.
+        """
+        if not self._pods_known():
+            return [None]
+        ready = self._census.namespace(self._namespace).ready(self._settings.injectors)
+        return list(
+            await asyncio.gather(*(leaf_served(str(pod.ip), reviews_port(pod.shape.document)) for pod in ready))
+        )
 
     # -- doing -------------------------------------------------------------------------------------------------------
 
@@ -258,8 +280,11 @@ class CertificateKeeper:
         if store.document is None:
             written = await self._writer.write("secret", "POST", folder, body)
         else:
-            metadata |= {"resourceVersion": store.version}
-            metadata["labels"] = {**(store.document["metadata"].get("labels") or {}), **metadata["labels"]}
+            # What others have noted on it stays, and its type can't be changed.
+            there = store.document["metadata"]
+            metadata["labels"] = {**(there.get("labels") or {}), **metadata["labels"]}
+            metadata |= {"annotations": there.get("annotations") or {}, "resourceVersion": store.version}
+            body["type"] = store.document.get("type") or kind
             written = await self._writer.write("secret", "PUT", f"{folder}/{name}", body)
         store.document = written
 
@@ -274,7 +299,9 @@ class CertificateKeeper:
         body = {
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
-            "metadata": {"name": self._webhook},
+            # Without a version, a late write of a former leader could bring an authority back that has gone, or make a
+            # configuration that has been deleted.
+            "metadata": {"name": self._webhook, "resourceVersion": self._configuration.version},
             "webhooks": [{"name": name, "clientConfig": {"caBundle": bundle}} for name in names],
         }
         path = f"{WEBHOOKS}/{self._webhook}"
@@ -283,26 +310,5 @@ class CertificateKeeper:
         )
 
 
-def _reviews_port(document: Mapping[str, Any]) -> int:
-    for container in document["spec"]["containers"]:
-        for port in container["ports"]:
-            if port["name"] == REVIEWS_PORT:
-                return int(port["containerPort"])
-    return 8443
-
-
-async def _leaf_served(address: str, port: int) -> str | None:
-    """The fingerprint of the certificate that is served there; nothing is believed of who serves it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    try:
-        async with asyncio.timeout(ASK_TIMEOUT_S):
-            _, writer = await asyncio.open_connection(address, port, ssl=context)
-            try:
-                found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return None
-    return certificates.fingerprint(x509.load_der_x509_certificate(found)) if found else None
+def _key(step: policy.Step) -> tuple[str, ...]:
+    return step.what, *step.trust

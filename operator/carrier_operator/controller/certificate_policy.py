@@ -48,10 +48,10 @@ class Certificate:
 class Observed:
     """What stands. `bundle` is None where there is no webhook configuration; `served` has, for each ready injector, the
     fingerprint of the leaf that it serves, or None where it could not be asked; `published_s` is for how long we have
-    seen the present CA in caBundle (0: it is not there).
+    seen the present CA in caBundle (0: it is not there); `no_ca` and `no_leaf` say why there is none that can be used.
     """
 
-    __slots__ = ("bundle", "ca", "leaf", "previous", "published_s", "served")
+    __slots__ = ("bundle", "ca", "leaf", "no_ca", "no_leaf", "previous", "published_s", "served")
 
     def __init__(
         self,
@@ -62,7 +62,11 @@ class Observed:
         previous: Sequence[Certificate] = (),
         served: Sequence[str | None] = (),
         published_s: float = 0.0,
+        no_ca: str = "there is none",
+        no_leaf: str = "there is none",
     ) -> None:
+        self.no_ca = no_ca
+        self.no_leaf = no_leaf
         self.ca = ca
         self.leaf = leaf
         self.bundle = None if bundle is None else tuple(bundle)
@@ -71,6 +75,7 @@ class Observed:
         self.published_s = published_s
 
 
+NOT_YET = "it is not valid yet: the clock by which it was made was ahead of this one"
 MAKE_CA, PUBLISH, MAKE_LEAF, FORGET_PREVIOUS = "MAKE_CA", "PUBLISH", "MAKE_LEAF", "FORGET_PREVIOUS"
 
 
@@ -89,13 +94,15 @@ def next_step(seen: Observed, now: float, names: frozenset[str], settle_s: float
     """The one thing to do now; None: nothing. `names` are those that the leaf must carry."""
     ca = seen.ca
     if ca is None:
-        return Step(MAKE_CA, "there is none")
+        return Step(MAKE_CA, seen.no_ca)
+    if now < ca.not_before:
+        return Step(MAKE_CA, NOT_YET)
     if now >= ca.renew_at():
         return Step(MAKE_CA, "two thirds of its life are over")
     trust = (ca.fingerprint, *_still_needed(seen, ca, now))
     if seen.bundle is not None and tuple(it.fingerprint for it in seen.bundle) != trust:
         return Step(PUBLISH, "caBundle differs", trust)
-    why = _leaf_due(seen.leaf, ca, now, names)
+    why = _leaf_due(seen, ca, now, names)
     if why is not None and _leaf_may_change(seen, now, settle_s):
         return Step(MAKE_LEAF, why)
     if why is None and seen.previous and len(trust) == 1:
@@ -117,9 +124,12 @@ def _still_needed(seen: Observed, ca: Certificate, now: float) -> list[str]:
     return [it.fingerprint for it in sorted(alive, key=lambda it: (-it.not_after, it.fingerprint))]
 
 
-def _leaf_due(leaf: Certificate | None, ca: Certificate, now: float, names: frozenset[str]) -> str | None:
+def _leaf_due(seen: Observed, ca: Certificate, now: float, names: frozenset[str]) -> str | None:
+    leaf = seen.leaf
     if leaf is None:
-        return "there is none"
+        return seen.no_leaf
+    if now < leaf.not_before:
+        return NOT_YET
     if leaf.signer != ca.fingerprint:
         return "another CA signed it"
     if now >= leaf.renew_at():
@@ -132,7 +142,7 @@ def _leaf_may_change(seen: Observed, now: float, settle_s: float) -> bool:
     trusted = {it.fingerprint for it in seen.bundle or ()}
     leaf = seen.leaf
     # Where the Secret is gone, what is served is the leaf that was in it.
-    works = bool(seen.served) and (leaf is None or (now < leaf.not_after and leaf.signer in trusted))
+    works = bool(seen.served) and (leaf is None or (leaf.not_before <= now < leaf.not_after and leaf.signer in trusted))
     return not works or seen.bundle is None or seen.published_s >= settle_s
 
 

@@ -7,13 +7,18 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .certificate_policy import Certificate
 
+# What reading a stranger's certificate may raise: anybody may have put anything into a Secret or a caBundle.
+_UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 BACKDATE_S = 300.0  # against clocks that differ; a tenth of the life at most, so that short ones stay whole
 
 
@@ -63,9 +68,55 @@ def make_leaf(
 def read_all(pem: bytes) -> list[x509.Certificate]:
     """The certificates of a bundle, as far as they can be read: none of a bundle that can't."""
     try:
-        return x509.load_pem_x509_certificates(pem) if pem.strip() else []
-    except ValueError:
+        found = x509.load_pem_x509_certificates(pem) if pem.strip() else []
+    except _UNREADABLE:
         return []
+    return [it for it in found if _is_readable(it)]
+
+
+def _is_readable(certificate: x509.Certificate) -> bool:
+    """Can all that is asked of a certificate here be answered?"""
+    try:
+        describe(certificate)
+        certificate.public_key()
+    except _UNREADABLE:
+        return False
+    return True
+
+
+def flaw_of_ca(pem: bytes, key: bytes) -> str | None:
+    """Why leaves can't be signed by this pair; None when they can."""
+    flaw = flaw_of_pair(pem, key)
+    if flaw is not None:
+        return flaw
+    ca = read_all(pem)[0]
+    if not isinstance(ca.public_key(), ec.EllipticCurvePublicKey):
+        return "its key is of another kind than ours"
+    try:
+        constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return "it is no authority"
+    return None if constraints.ca else "it is no authority"
+
+
+def flaw_of_pair(pem: bytes, key: bytes) -> str | None:
+    """Why nobody can serve by this certificate and key; None when one can."""
+    if not pem.strip():
+        return "there is none"
+    found = read_all(pem)
+    if not found:
+        return "its certificate can't be read"
+    return None if key_fits(found[0], key) else "its key is not that of its certificate"
+
+
+def canonical(name: str) -> str:
+    """A DNS name or address as `Certificate.names` has it. ValueError when it is neither."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        if not name.isascii():
+            raise
+    return name
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
@@ -94,14 +145,14 @@ def key_fits(certificate: x509.Certificate, key: bytes) -> bool:
     """Is this the certificate's private key (PEM)?"""
     try:
         return serialization.load_pem_private_key(key, password=None).public_key() == certificate.public_key()
-    except (ValueError, TypeError):
+    except _UNREADABLE:
         return False
 
 
 def _signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*_UNREADABLE, InvalidSignature):
         return False
     return True
 

@@ -158,8 +158,9 @@ class Controller:
                 group.create_task(_tell_gone(world, notices, gone))
                 if settings.webhook is not None:
                     keeper = CertificateKeeper(
-                        client, writer, world.census, self._namespace, settings, settings.webhook
-                    )
+                        client, writer, world.census, self._namespace, settings, settings.webhook,
+                        pods_known=reflectors[0].synced.is_set,
+                    )  # fmt: skip
                     self._telemetry.attach(
                         Gauge(
                             "carrier_controller_ca_not_after_seconds", "When the CA ends.", lambda: keeper.ca_not_after

@@ -178,6 +178,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         problems.append(
             f"CARRIER_CONTROLLER_LEAF_LIFETIME may be at most 1/{LEAVES_PER_CA} of CARRIER_CONTROLLER_CA_LIFETIME"
         )
+    if not all(it.isascii() for it in settings.cert_names):
+        problems.append("CARRIER_CONTROLLER_CERT_NAMES: DNS names are written in ASCII (xn--...)")
     for namespace, arn in settings.queues:
         try:
             Allowed(namespace, arn)
