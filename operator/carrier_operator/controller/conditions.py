@@ -150,7 +150,7 @@ def advice_of(standing: Standing, binding: Binding) -> list[Advice]:
     out = []
     if tally.others:
         others = ", ".join(sorted(tally.others)[:NAMES])
-        out.append(Advice(reasons.OVERLAP, f"{_pods(max(tally.others.values()))} also have sidecars of {others}."))
+        out.append(Advice(reasons.OVERLAP, f"Selected by {others}, too: {_pods(max(tally.others.values()))}."))
     if tally.grace_short:
         out.append(
             Advice(

@@ -217,7 +217,7 @@ OVERLAP = _reason(
     ADVICE,
     "",
     "OverlappingBindings",
-    "Pods get sidecars of several bindings. That is allowed, and seldom meant.",
+    "Selectors of several bindings match the same pods. That is allowed, and seldom meant.",
     "Narrow one of the selectors, or annotate the pods with the bindings that they are to have.",
 )
 GRACE = _reason(

@@ -54,7 +54,7 @@ class Owner:
 class Shape:
     """What decides about a pod. `digest` is all of it as text, and tells shapes apart."""
 
-    __slots__ = ("digest", "grace_s", "host_network", "labels", "named", "namespace")
+    __slots__ = ("digest", "grace_s", "host_network", "labels", "named", "names_bindings", "namespace")
 
     def __init__(self, namespace: str, digest: str, document: Json, grace_s: int) -> None:
         self.namespace = namespace
@@ -64,7 +64,8 @@ class Shape:
         metadata = pods.mapping(document, "metadata")
         self.labels = pods.texts(metadata, "labels")
         annotations = pods.texts(metadata, "annotations")
-        self.named = pods.INJECT in annotations or pods.BINDING in annotations
+        self.names_bindings = pods.BINDING in annotations
+        self.named = pods.INJECT in annotations or self.names_bindings
 
     @property
     def document(self) -> Json:

@@ -50,7 +50,7 @@ class Tally:
         self.outdated = 0
         self.failing: list[tuple[str, str]] = []
         self.left_out: list[LeftOut] = []
-        self.others: dict[str, int] = {}  # another binding on the same pods → how many
+        self.others: dict[str, int] = {}  # another binding that selects the same pods → how many
         self.grace_short = 0
 
 
@@ -74,7 +74,7 @@ def tally(there: Namespace, binding: Binding, fresh: Collection[str], changed_at
         if group.shape.grace_s < needed_s:
             found.grace_short += len(group.pods)
         for other in group.chosen:
-            if other != binding.name:
+            if other != binding.name and not group.shape.names_bindings:
                 found.others[other] = found.others.get(other, 0) + len(group.pods)
         for pod in group.pods.values():
             _count(found, pod, binding, fresh, changed_at)

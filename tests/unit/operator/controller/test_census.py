@@ -60,6 +60,13 @@ def test_two_bindings_on_the_same_pods_are_seen() -> None:
     assert shop.tally(ORDERS).others == {"refunds": 1}
 
 
+def test_pods_that_name_several_bindings_mean_it() -> None:
+    shop = Shop(ORDERS, binding("refunds", selector={"app": "worker"}))
+    shop.put(live_pod("a", annotations={"carrier.dev/binding": "orders,refunds"}))
+    found = shop.tally(ORDERS)
+    assert (found.matched, found.others) == (1, {})
+
+
 def test_pods_that_cant_have_it_are_counted_by_reason() -> None:
     shop = Shop(ORDERS)
     shop.put(live_pod("a", hostNetwork=True))

@@ -120,9 +120,7 @@ def test_advice_stands_in_the_message() -> None:
     shop.put(live_pod("a", injected_by=ORDERS, terminationGracePeriodSeconds=10))
     shop.put(live_pod("b", hostNetwork=True))
     message = findings(Standing(ORDERS, shop.tally(ORDERS)))["Injected"].message
-    assert "OverlappingBindings: 1 pod also have sidecars of refunds" in message.replace(
-        "1 pod also has", "1 pod also have"
-    )
+    assert "OverlappingBindings: Selected by refunds, too: 1 pod." in message
     assert "GracePeriodShort: 1 pod" in message
     assert "PodsLeftOut: 1 pod, HostNetwork" in message
 
