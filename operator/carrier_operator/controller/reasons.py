@@ -244,7 +244,11 @@ NOT_TOLD = _reason(
     "Allow the controller to reach the pods' probe port (a strict-mTLS mesh must exclude it), or restart the pods.",
 )
 ROLLOUT_UNDER_WAY = _reason(
-    ADVICE, "", "RolloutUnderWay", "A workload was restarted and is not yet available again; the next one waits for it."
+    ADVICE,
+    "",
+    "RolloutUnderWay",
+    "A workload was restarted and is not yet available again; the next one waits for it.",
+    "If it stays so, look at its newest pods. (StatefulSets and DaemonSets have no deadline after which they fail.)",
 )
 ROLLOUT_STOPPED = _reason(
     ADVICE,
@@ -268,6 +272,14 @@ ROLLOUT_LEFT = _reason(
     "Pods that no restart of a workload would replace: bare pods, Jobs, paused Deployments, "
     "update strategy OnDelete, kinds that Carrier does not know. They are reported only.",
     "Replace the pods yourself.",
+)
+ROLLOUT_WAITS = _reason(
+    ADVICE,
+    "",
+    "RolloutWaits",
+    "There is something to restart, but no injector is ready: the new pods would miss the sidecar again. "
+    "It begins by itself when one is.",
+    "Look at the injector's Deployment; run `carrierctl check`.",
 )
 ROLLOUT_NOT_ALLOWED = _reason(
     ADVICE,

@@ -2,7 +2,7 @@
 
 Once per binding generation and pod template, one workload after the other: the next when the last is available, none
 after one that failed or whose new pods miss the sidecar again. What was restarted is written on the workload itself, so
-that a new leader knows.
+that a new leader knows, and nothing is forgotten while a workload has no pod at all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .conditions import Advice
 RESTARTED_AT = "carrier.dev/restartedAt"  # on the pod template: what makes it another one
 RESTARTED_FOR = "carrier.dev/restartedFor"  # on the workload: binding=uid.generation.template, ...
 KINDS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
-RECORDS = 16  # of a workload's bindings; more are not plausible
+RECORDS = 64  # of a workload's bindings, former ones too; more are not plausible
 
 
 class Workload:
@@ -88,7 +88,7 @@ def read_workload(document: Mapping[str, Any]) -> Workload:
         and pods.number(status, updated, 0) >= wanted
         and pods.number(status, available, 0) >= wanted
     )
-    failed = any(
+    failed = observed and any(
         it.get("type") == "Progressing" and it.get("status") == "False" for it in pods.objects(status, "conditions")
     )
     strategy = pods.mapping(spec, "updateStrategy")
@@ -156,36 +156,62 @@ class Step:
 
 
 def next_step(binding: Binding, uid: str, candidates: Sequence[Candidate], *, left: Sequence[str] = ()) -> Step:
-    """The next step for a binding with rollout Missing or OnChange. `left`: pods that belong to no such workload."""
+    """The next step for a binding with rollout Missing or OnChange. `left`: pods that belong to no such workload.
+
+    A workload is under way from its restart until it is available, whatever is done to it meanwhile: a template that
+    is mended rolls out by itself. One that was restarted for an earlier generation may be so again, since a change of
+    the binding may be what mends it; one that is well is not touched before it.
+    """
     on_change = binding.spec.rollout == "OnChange"
     advice = []
     if left:
         advice.append(Advice(reasons.ROLLOUT_LEFT, f"{', '.join(left[:3])}{' and others' if len(left) > 3 else ''}."))
-    blocked = False
+    blocked = False  # nothing may be restarted
+    earlier = False  # nothing but `again` may be
+    again: Workload | None = None
     due: Workload | None = None
     for it in sorted(candidates, key=lambda it: it.workload.title):
         workload = it.workload
         to_mend = it.missing + (it.stale if on_change else 0)
-        done = workload.records.get(binding.name) == record(binding, uid, workload.template)
-        if done and not workload.complete:
-            blocked = True
+        own = _own_record(workload, binding.name, uid)
+        obstacle = "" if workload.obstacle is None else f": {workload.obstacle}"
+        if not workload.complete and (own is not None or (to_mend and _restarted_for_another(workload))):
+            if own is None or own[0] == binding.generation:
+                blocked = True
+            else:
+                earlier = True
+                if again is None and not obstacle and to_mend and (workload.failed or (on_change and it.stale)):
+                    again = workload
             reason = reasons.ROLLOUT_STOPPED if workload.failed else reasons.ROLLOUT_UNDER_WAY
-            advice.append(Advice(reason, f"{workload.title}."))
+            advice.append(Advice(reason, f"{workload.title}{obstacle}."))
         elif not to_mend:
             continue
-        elif workload.obstacle is not None:
-            advice.append(Advice(reasons.ROLLOUT_LEFT, f"{workload.title}: {workload.obstacle}."))
-        elif done:
+        elif obstacle:
+            advice.append(Advice(reasons.ROLLOUT_LEFT, f"{workload.title}{obstacle}."))
+        elif own == (binding.generation, workload.template):
             blocked = True
             advice.append(Advice(reasons.ROLLOUT_IN_VAIN, f"{workload.title}."))
         elif due is None:
             due = workload
-    return Step(None if blocked else due, advice)
+    return Step(None if blocked else again if earlier else due, advice)
+
+
+def _own_record(workload: Workload, name: str, uid: str) -> tuple[int, str] | None:
+    """Generation and template that the workload was last restarted for, by this very binding."""
+    of, _, rest = workload.records.get(name, "").partition(".")
+    generation, _, template = rest.partition(".")
+    return (int(generation), template) if of == uid[:8] and generation.isdecimal() else None
+
+
+def _restarted_for_another(workload: Workload) -> bool:
+    """Is the present template out because of a restart for any binding? Its pods get all their sidecars at once."""
+    return any(text.rpartition(".")[2] == workload.template for text in workload.records.values())
 
 
 def restart_patch(workload: Workload, binding: Binding, uid: str, now: str) -> dict[str, Any]:
     """The merge patch that restarts a workload as it was read; it fails when somebody has changed it meanwhile."""
-    records = {**workload.records, binding.name: record(binding, uid, workload.template)}
+    records = {name: text for name, text in workload.records.items() if name != binding.name}
+    records[binding.name] = record(binding, uid, workload.template)  # last: it is not what is cut off
     text = ",".join(f"{name}={value}" for name, value in list(records.items())[-RECORDS:])
     return {
         "metadata": {"resourceVersion": workload.resource_version, "annotations": {RESTARTED_FOR: text}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from carrier_operator.kube.client import ApiError, Client
 from carrier_operator.models import Binding
@@ -23,16 +23,21 @@ logger = logging.getLogger(__name__)
 AGAIN_S = 5.0  # between two looks while there is something to restart
 WORKLOADS_AT_ONCE = 50  # that are looked at for one binding; the rest come when these are mended
 INJECTORS_KNOW_S = 5.0  # so long after a binding's change, every injector's watch has brought it
+INJECTORS_ARE_CALLED_S = 2.0  # so long after one is ready, its Service leads to it
 
 
 class Rollouts:
-    """`allowed`: whether the controller has the role for it."""
+    """`allowed`: whether the controller has the role for it; `injecting`: whether an injector is ready now."""
 
-    def __init__(self, writer: Writer, reader: Client, notices: Notices, *, allowed: bool) -> None:
+    def __init__(
+        self, writer: Writer, reader: Client, notices: Notices, injecting: Callable[[], bool], *, allowed: bool
+    ) -> None:
         self._writer = writer
         self._reader = reader
         self._notices = notices
+        self._injecting = injecting
         self._allowed = allowed
+        self._injecting_since: float | None = None
 
     async def look(self, record: BindingRecord, found: Tally) -> tuple[list[Advice], float | None]:
         """What the status is to say, and when to look again. ApiError."""
@@ -48,15 +53,32 @@ class Rollouts:
             return [], None
         candidates, left = await self._candidates(to_mend, unready, {it.name for it in found.missing})
         step = next_step(binding, record.uid, list(candidates.values()), left=left)
-        age_s = time.time() - record.changed_at
-        if step.restart is not None and age_s >= INJECTORS_KNOW_S:
+        if step.restart is not None:
+            # One under way may have no pod that tells of it: the old one ends, or the new one is not available yet.
+            others = await self._restarted_before(binding, set(candidates))
+            step = next_step(binding, record.uid, [*candidates.values(), *others], left=left)
+        advice = list(step.advice)
+        injectors_ready = self._injectors_ready()
+        if step.restart is not None and not injectors_ready:
+            advice.append(Advice(reasons.ROLLOUT_WAITS, "no injector is ready."))
+        elif step.restart is not None and time.time() - record.changed_at >= INJECTORS_KNOW_S:
             await self._restart(record, binding, step.restart)
-        return list(step.advice), AGAIN_S
+        return advice, AGAIN_S
+
+    def _injectors_ready(self) -> bool:
+        """For long enough that the API server calls them."""
+        now = time.monotonic()
+        if not self._injecting():
+            self._injecting_since = None
+        elif self._injecting_since is None:
+            self._injecting_since = now
+        return self._injecting_since is not None and now - self._injecting_since >= INJECTORS_ARE_CALLED_S
 
     async def _candidates(
         self, to_mend: Iterable[Pod], unready: Iterable[Pod], missing: set[str]
     ) -> tuple[dict[tuple[str, str], Candidate], list[str]]:
         found: dict[tuple[str, str], Candidate] = {}
+        gone: set[tuple[str, str]] = set()
         left: list[str] = []
         for pods, counts in ((to_mend, True), (unready, False)):
             for pod in pods:
@@ -65,18 +87,34 @@ class Rollouts:
                     if counts:
                         left.append(pod.name)
                     continue
-                if workload not in found:
+                if workload not in found and workload not in gone:
                     if len(found) >= WORKLOADS_AT_ONCE:
                         continue
                     document = await self._get(pod.namespace, *workload)
                     if document is None:
-                        continue
-                    found[workload] = Candidate(document, 0, 0)
-                if counts and pod.name in missing:
+                        gone.add(workload)
+                    else:
+                        found[workload] = Candidate(document, 0, 0)
+                if workload in gone:
+                    if counts:
+                        left.append(pod.name)
+                elif counts and pod.name in missing:
                     found[workload].missing += 1
                 elif counts:
                     found[workload].stale += 1
         return found, left
+
+    async def _restarted_before(self, binding: Binding, known: set[tuple[str, str]]) -> list[Candidate]:
+        """Workloads beside the known ones that were once restarted for a binding of that name."""
+        found = []
+        for kind in KINDS:
+            async for page in self._reader.pages(_path(binding.namespace, kind)):
+                for document in page.get("items") or ():
+                    # A list's items have no kind.
+                    workload = read_workload({**document, "kind": kind})
+                    if binding.name in workload.records and (kind, workload.name) not in known:
+                        found.append(Candidate(workload, 0, 0))
+        return found
 
     async def _get(self, namespace: str, kind: str, name: str) -> Workload | None:
         try:
@@ -85,7 +123,6 @@ class Rollouts:
             if error.status == 404:
                 return None
             raise
-        # A list's items have no kind, and a single object's is not relied on.
         return read_workload({**document, "kind": kind})
 
     async def _restart(self, record: BindingRecord, binding: Binding, workload: Workload) -> None:
@@ -102,5 +139,6 @@ class Rollouts:
         await self._notices.restarted(subject, binding.name, binding.generation, workload.template)
 
 
-def _path(namespace: str, kind: str, name: str) -> str:
-    return f"/apis/apps/v1/namespaces/{namespace}/{KINDS[kind]}/{name}"
+def _path(namespace: str, kind: str, name: str = "") -> str:
+    """Of one, or of the list."""
+    return f"/apis/apps/v1/namespaces/{namespace}/{KINDS[kind]}" + (f"/{name}" if name else "")

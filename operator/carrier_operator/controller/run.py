@@ -123,7 +123,6 @@ class Controller:
         writer = Writer(client, self._elector, boot_time, self._telemetry)
         notices = Notices(writer, client, self._elector.identity)
         suspender = Suspender(writer.check)
-        rollouts = Rollouts(writer, client, notices, allowed=settings.rollout)
         facts = ClusterFacts(
             settings.sidecar_image, native=settings.native == "true", image_pull_policy=settings.pull_policy
         )
@@ -134,6 +133,11 @@ class Controller:
 
         world = World(settings.policy, facts, mark, gone.append, auto_native=settings.native == "auto")
         queues = QueueLooks(settings, mark)
+
+        def injecting() -> bool:
+            return bool(world.census.namespace(self._namespace).ready(settings.injectors))
+
+        rollouts = Rollouts(writer, client, notices, injecting, allowed=settings.rollout)
         reconciler = Reconciler(world, writer, notices, suspender, rollouts, queues)
         queue = WorkQueue(reconciler.look)
         restarted = self._telemetry.watch_restarts.inc

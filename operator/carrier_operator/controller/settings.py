@@ -108,7 +108,8 @@ ROWS = (
         "app.kubernetes.io/component=injector",
         _pairs,
         "label=value, separated by commas",
-        "Labels of the injectors' pods. They are asked what they serve before an old CA is dropped.",
+        "Labels of the injectors' pods. They are asked what they serve before an old CA is dropped, and no workload is "
+        "restarted while none of them is ready.",
     ),
     Row(
         "CARRIER_CONTROLLER_ROLLOUT",

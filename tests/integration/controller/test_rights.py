@@ -36,6 +36,7 @@ def whole(cluster: Any, api: Any, crd: Any, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("rights")
     with Installation(cluster, api, folder, "controller.rollout.enabled=true") as made:
         made.webhooks.create_mutating_webhook_configuration(made.webhook("https://127.0.0.1:1/inject"))
+        made.stand_for("127.0.0.1", 1)  # nothing is restarted while no injector is ready
         yield made
 
 

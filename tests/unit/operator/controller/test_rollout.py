@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from carrier_operator.controller.rollout import (
+    RECORDS,
     RESTARTED_AT,
     RESTARTED_FOR,
     Candidate,
@@ -61,6 +62,56 @@ def test_the_next_waits_until_the_last_is_available() -> None:
 def test_after_a_failure_nothing_more_is_touched() -> None:
     found = step((workload("a", restarted=True, complete=False, failed=True), 0, 0), (workload("b"), 1, 0))
     assert (restarted(found), advice(found)) == (None, ["RolloutStopped"])
+
+
+def test_one_under_way_counts_though_no_pod_tells_of_it() -> None:
+    """Its old pod ends and there is no new one yet, or the new one is ready and not yet available."""
+    found = step((workload("b", restarted=True, complete=False), 0, 0), (workload("a"), 1, 0))
+    assert (restarted(found), advice(found)) == (None, ["RolloutUnderWay"])
+
+
+def test_a_template_that_is_mended_rolls_out_by_itself_and_first() -> None:
+    mended = workload("a", restarted=True, complete=False)
+    mended.template = "t2"
+    found = step((mended, 1, 0), (workload("b"), 1, 0))
+    assert (restarted(found), advice(found)) == (None, ["RolloutUnderWay"])
+    mended.complete = True
+    assert restarted(step((mended, 0, 0), (workload("b"), 1, 0))) == "b"
+    # Where that was not enough, it is restarted for this template, too.
+    assert restarted(step((mended, 1, 0), (workload("b"), 1, 0))) == "a"
+
+
+@pytest.mark.parametrize(
+    ("of", "stale", "failed", "expected"),
+    [
+        ("OnChange", 1, False, "b"),  # what is being rolled out is of the past
+        ("OnChange", 1, True, "b"),
+        ("OnChange", 0, False, None),  # the change is none to sidecars: what is under way goes on
+        ("Missing", 1, False, None),
+        ("Missing", 1, True, "b"),  # the change may be what mends it
+    ],
+)
+def test_one_that_was_restarted_for_an_earlier_generation_is_before_all_that_are_well(
+    of: str, stale: int, failed: bool, expected: str | None
+) -> None:
+    newer = binding(rollout=of, generation=2)
+    old = workload("b", restarted=True, complete=False, failed=failed)
+    found = next_step(newer, UID, [Candidate(old, 1, stale), Candidate(workload("a"), 1, 1)])
+    assert restarted(found) == expected
+    assert advice(found) == ["RolloutStopped" if failed else "RolloutUnderWay"]
+    # Once it has been, nothing else until it is well.
+    old.records["orders"] = record(newer, UID, "t1")
+    assert restarted(next_step(newer, UID, [Candidate(old, 1, stale), Candidate(workload("a"), 1, 1)])) is None
+
+
+def test_a_restart_for_another_binding_is_waited_for_since_it_may_be_enough() -> None:
+    refunds = binding("refunds", rollout="Missing")
+    shared = workload("a", restarted=True, complete=False)
+    found = next_step(refunds, "another uid", [Candidate(shared, 1, 0)])
+    assert (restarted(found), advice(found)) == (None, ["RolloutUnderWay"])
+    assert advice(next_step(refunds, "another uid", [Candidate(shared, 0, 0)])) == []
+    shared.complete = True
+    assert restarted(next_step(refunds, "another uid", [Candidate(shared, 1, 0)])) == "a"
 
 
 def test_no_second_restart_for_one_generation_and_template() -> None:
@@ -149,6 +200,8 @@ def test_obstacles(change: dict[str, Any]) -> None:
 def test_a_deadline_that_passed_is_a_failure() -> None:
     assert read_workload(deployment(conditions=[{"type": "Progressing", "status": "False"}])).failed
     assert not read_workload(deployment(conditions=[{"type": "Progressing", "status": "True"}])).failed
+    of_the_past = deployment(observedGeneration=2, conditions=[{"type": "Progressing", "status": "False"}])
+    assert not read_workload(of_the_past).failed
 
 
 def test_the_template_is_the_same_before_and_after_our_restart() -> None:
@@ -163,6 +216,15 @@ def test_the_template_is_the_same_before_and_after_our_restart() -> None:
     assert after.records == {"orders": record(MISSING, UID, before.template)}
     assert restarted(step((after, 1, 0))) is None
     assert template_digest({"spec": {"a": 1}}) != template_digest({"spec": {"a": 2}})
+
+
+def test_of_too_many_records_the_oldest_goes_and_never_the_own() -> None:
+    subject = workload()
+    subject.records = {"orders": "of the past", **{f"b{n}": "x" for n in range(RECORDS)}}
+    kept = read_records(restart_patch(subject, MISSING, UID, "now")["metadata"]["annotations"][RESTARTED_FOR])
+    assert len(kept) == RECORDS
+    assert kept["orders"] == record(MISSING, UID, "t1")
+    assert "b0" not in kept
 
 
 def test_records_of_other_bindings_stay_and_rubbish_is_passed_over() -> None:
