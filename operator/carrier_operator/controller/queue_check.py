@@ -8,6 +8,7 @@ dropped.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -97,6 +98,27 @@ def _region(endpoint: str) -> str | None:
     return match[1] if match else None
 
 
+_OFF_LIMITS = (
+    ipaddress.ip_network("fd00:ec2::/32"),  # AWS: instance metadata and pod identity over IPv6
+    ipaddress.ip_network("fd20:ce::/32"),  # Google Cloud: the same
+)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: its last 32 bits are an IPv4 address
+
+
+def is_off_limits(address: str) -> bool:
+    """Is this an address of machines' own services (link-local, instance metadata), in whatever dress?"""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None and is_off_limits(str(inner)):
+            return True
+        if any(found in network for network in _OFF_LIMITS):
+            return True
+    return found.is_link_local or found.is_unspecified or found.is_multicast
+
+
 def finding_of(spec: BindingSpec, attributes: Mapping[str, str]) -> Finding:
     """What a queue's attributes mean for a binding: the gravest thing is the reason, the others are in the message."""
     redrive = _redrive(attributes)
@@ -160,7 +182,7 @@ def finding_of_error(code: str) -> Finding:
 def _redrive(attributes: Mapping[str, str]) -> Json:
     try:
         found = json.loads(attributes.get("RedrivePolicy") or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

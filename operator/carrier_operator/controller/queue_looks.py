@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import ipaddress
 import logging
 import random
 from collections.abc import Callable
@@ -114,7 +113,7 @@ class QueueLooks:
 
     async def _ask(self, question: Question, spec: BindingSpec) -> tuple[Finding, Json | None]:
         # Imported here: 35 MB that most controllers never need.
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        from botocore.exceptions import ClientError, NoCredentialsError
 
         try:
             async with asyncio.timeout(3 * TIMEOUT_S):
@@ -125,18 +124,19 @@ class QueueLooks:
                     "QueueUrl"
                 ]
                 answer = await client.get_queue_attributes(QueueUrl=url, AttributeNames=ATTRIBUTES)
+            attributes = {str(key): str(value) for key, value in (answer.get("Attributes") or {}).items()}
+            if attributes.get("QueueArn") != question.arn:
+                return Finding(reasons.QUEUE_NOT_FOUND), None
+            now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return queue_check.finding_of(spec, attributes), queue_check.status_of_queue(str(url), attributes, now)
         except ClientError as error:
             return queue_check.finding_of_error(str(error.response.get("Error", {}).get("Code", ""))), None
         except NoCredentialsError:
             return Finding(reasons.QUEUE_ACCESS_DENIED), None
-        except (BotoCoreError, TimeoutError, OSError, KeyError) as error:
-            logger.debug("a queue can't be looked at", extra={"fields": {"arn": question.arn, "error": str(error)}})
+        except Exception as error:  # noqa: BLE001 - what a server answers may make botocore raise anything at all
+            fields = {"arn": question.arn, "error": repr(error)[:300]}
+            logger.debug("a queue can't be looked at", extra={"fields": fields})
             return Finding(reasons.QUEUE_UNREACHABLE), None
-        attributes = answer.get("Attributes") or {}
-        if attributes.get("QueueArn") != question.arn:
-            return Finding(reasons.QUEUE_NOT_FOUND), None
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return queue_check.finding_of(spec, attributes), queue_check.status_of_queue(url, attributes, now)
 
     async def _client(self, question: Question) -> Any:
         where = (question.endpoint, question.region)
@@ -149,6 +149,7 @@ class QueueLooks:
                 read_timeout=TIMEOUT_S,
                 retries={"total_max_attempts": 2},
                 http_session_cls=_sessions_without_redirects(),
+                connector_args={"resolver": _checking_resolver()},
             )
             made = get_session().create_client(
                 "sqs", endpoint_url=question.endpoint, region_name=question.region, config=config
@@ -179,9 +180,22 @@ def _sessions_without_redirects() -> Any:
     return Sessions
 
 
+def _checking_resolver() -> Any:
+    """A resolver that looks at the addresses which are then connected to: a name may lead elsewhere the next time."""
+    from aiohttp.resolver import ThreadedResolver
+
+    class Resolver(ThreadedResolver):
+        async def resolve(self, *arguments: Any, **options: Any) -> Any:
+            found = await super().resolve(*arguments, **options)
+            if any(queue_check.is_off_limits(str(it["host"])) for it in found):
+                raise OSError("the name leads to an address that is not called")
+            return found
+
+    return Resolver()
+
+
 async def _may_be_called(endpoint: str) -> bool:
     """Does no address of this host lead to a link-local service? OSError when it has none."""
     host = urlsplit(endpoint).hostname or ""
     found = await asyncio.get_running_loop().getaddrinfo(host, None)
-    addresses = [ipaddress.ip_address(str(it[4][0]).partition("%")[0]) for it in found]
-    return not any(it.is_link_local or it.is_unspecified or it.is_multicast for it in addresses)
+    return not any(queue_check.is_off_limits(str(it[4][0])) for it in found)

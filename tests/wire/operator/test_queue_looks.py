@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -115,9 +116,55 @@ def test_nobody_at_the_endpoint() -> None:
     assert look("http://127.0.0.1:1", document("http://127.0.0.1:1", "orders"))[0] == "Unreachable"
 
 
-def test_a_link_local_address_is_not_called() -> None:
-    endpoint = "http://169.254.169.254"
+@pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "[fd00:ec2::254]"])
+def test_a_link_local_address_is_not_called(host: str) -> None:
+    endpoint = f"http://{host}"
     assert look(endpoint, document(endpoint, "orders"))[0] == "EndpointRefused"
+
+
+def resolves(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[str]:
+    """Every name leads to these addresses, one after the other and then to the last; the names that were asked for."""
+    real, asked = socket.getaddrinfo, list[str]()
+
+    def getaddrinfo(host: Any, port: Any, *more: Any, **named: Any) -> Any:
+        if host != "sqs.example":
+            return real(host, port, *more, **named)
+        address = answers[min(len(asked), len(answers) - 1)]
+        asked.append(str(host))
+        return real(address, port, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return asked
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254"])
+def test_a_name_that_leads_to_a_link_local_address_is_not_called(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    resolves(monkeypatch, address)
+    endpoint = "http://sqs.example"
+    assert look(endpoint, document(endpoint, "orders"))[0] == "EndpointRefused"
+
+
+def test_a_name_that_leads_elsewhere_the_second_time_is_not_called(monkeypatch: pytest.MonkeyPatch, moto: str) -> None:
+    """Looked at is the address that is connected to, not only one that the name had a moment before."""
+    asked = resolves(monkeypatch, "127.0.0.1", "169.254.169.254")
+    endpoint = f"http://sqs.example:{moto.rpartition(':')[2]}"
+    make(moto, "orders-elsewhere")
+    connected: list[Any] = []
+    real = asyncio.BaseEventLoop.create_connection
+
+    async def create_connection(self: Any, *more: Any, **named: Any) -> Any:
+        connected.append(named)
+        return await real(self, *more, **named)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", create_connection)
+    assert look(endpoint, document(endpoint, "orders-elsewhere"))[0] == "Unreachable"
+    assert len(asked) >= 2
+    assert connected == []
+
+
+def test_a_host_name_that_is_none() -> None:
+    endpoint = f"http://{'x' * 70}.example"
+    assert look(endpoint, document(endpoint, "orders"))[0] == "Unreachable"
 
 
 class Misleading:
@@ -167,6 +214,43 @@ def test_redirects_are_not_followed(status: int) -> None:
         return web.Response(status=status, headers={"Location": f"{server.url}/lure"})
 
     assert ask_misleading(answer) == ("Unreachable", 0)
+
+
+DEEP = "[" * 50_000
+ANSWERS: dict[str, Any] = {
+    "a list": [],
+    "null": None,
+    "a text": "x",
+    "a number for the URL": {"QueueUrl": 5},
+    "a list for the URL": {"QueueUrl": ["http://x"]},
+    "attributes that are a list": {"QueueUrl": "u", "Attributes": [1]},
+    "attributes that are a text": {"QueueUrl": "u", "Attributes": "x"},
+    "attributes of numbers": {"QueueUrl": "u", "Attributes": {"VisibilityTimeout": 5, "QueueArn": "ARN"}},
+    "attributes of objects": {"QueueUrl": "u", "Attributes": {"RedrivePolicy": {}, "QueueArn": "ARN"}},
+    "a policy that is deep": {"QueueUrl": "u", "Attributes": {"RedrivePolicy": DEEP, "QueueArn": "ARN"}},
+    "huge numbers": {"QueueUrl": "u", "Attributes": {"ApproximateNumberOfMessages": "9" * 5000, "QueueArn": "ARN"}},
+    "a long URL": {"QueueUrl": "u" * 100_000, "Attributes": {"QueueArn": "ARN"}},
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_an_answer_of_any_shape_is_lived_through(what: str) -> None:
+    """A word of the list comes out of it, and never an error, which would end the controller."""
+    text = json.dumps(ANSWERS[what]).replace("ARN", f"arn:aws:sqs:{REGION}:{ACCOUNT}:orders")
+
+    def answer(_: Misleading, __: web.Request) -> web.Response:
+        return web.Response(text=text, content_type="application/x-amz-json-1.0")
+
+    assert ask_misleading(answer)[0] in ("Unreachable", "QueueNotFound", "NoDeadLetterQueue")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b"{", DEEP.encode()])
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_body_that_is_no_json_is_lived_through(status: int, body: bytes) -> None:
+    def answer(_: Misleading, __: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    assert ask_misleading(answer)[0] == "Unreachable"
 
 
 def test_a_queue_url_that_leads_elsewhere_is_not_followed() -> None:

@@ -11,6 +11,7 @@ from carrier_operator.controller.queue_check import (
     BadPattern,
     finding_of,
     finding_of_error,
+    is_off_limits,
     question,
     status_of_queue,
     unchanged,
@@ -132,3 +133,35 @@ def test_the_time_of_a_look_alone_is_no_change() -> None:
     assert unchanged(first, {**first, "checkedAt": "later"})
     assert not unchanged(first, {**first, "visible": 4})
     assert not unchanged(None, first)
+
+
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        ("169.254.169.254", True),
+        ("169.254.170.2", True),
+        ("fe80::1%eth0", True),
+        ("::ffff:169.254.169.254", True),
+        ("::ffff:a9fe:a9fe", True),
+        ("64:ff9b::169.254.169.254", True),
+        ("2002:a9fe:a9fe::1", True),
+        ("fd00:ec2::254", True),
+        ("fd20:ce::254", True),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("224.0.0.1", True),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::10.0.0.1", False),
+        ("10.0.0.1", False),
+        ("127.0.0.1", False),
+        ("52.94.1.1", False),
+        ("fd00::1", False),
+    ],
+)
+def test_addresses_of_machines_own_services_are_off_limits_in_any_dress(address: str, refused: bool) -> None:
+    assert is_off_limits(address) == refused
+
+
+@pytest.mark.parametrize("text", ["5", "null", "[]", '"x"', "[" * 100_000, '{"maxReceiveCount": {"a": 1}}'])
+def test_a_redrive_policy_of_any_shape(text: str) -> None:
+    assert finding_of(spec(QUEUE), attributes(RedrivePolicy=text)).reason.status == "True"
