@@ -15,6 +15,7 @@ from aiohttp import web
 from moto.server import ThreadedMotoServer
 
 from carrier_operator.container import ClusterFacts
+from carrier_operator.controller import queue_check
 from carrier_operator.controller import settings as controller_settings
 from carrier_operator.controller.queue_looks import QueueLooks
 from carrier_operator.controller.world import World
@@ -144,22 +145,18 @@ def test_a_name_that_leads_to_a_link_local_address_is_not_called(monkeypatch: py
     assert look(endpoint, document(endpoint, "orders"))[0] == "EndpointRefused"
 
 
-def test_a_name_that_leads_elsewhere_the_second_time_is_not_called(monkeypatch: pytest.MonkeyPatch, moto: str) -> None:
+def test_a_name_that_leads_elsewhere_the_second_time_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looked at is the address that is connected to, not only one that the name had a moment before."""
-    asked = resolves(monkeypatch, "127.0.0.1", "169.254.169.254")
-    endpoint = f"http://sqs.example:{moto.rpartition(':')[2]}"
-    make(moto, "orders-elsewhere")
-    connected: list[Any] = []
-    real = asyncio.BaseEventLoop.create_connection
-
-    async def create_connection(self: Any, *more: Any, **named: Any) -> Any:
-        connected.append(named)
-        return await real(self, *more, **named)
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", create_connection)
-    assert look(endpoint, document(endpoint, "orders-elsewhere"))[0] == "Unreachable"
+    asked = resolves(monkeypatch, "127.0.0.1", "127.0.0.2")
+    real = queue_check.is_off_limits
+    monkeypatch.setattr(queue_check, "is_off_limits", lambda address: address == "127.0.0.2" or real(address))
+    with socket.create_server(("127.0.0.2", 0)) as off_limits:
+        endpoint = f"http://sqs.example:{off_limits.getsockname()[1]}"
+        assert look(endpoint, document(endpoint, "orders"))[0] == "Unreachable"
+        off_limits.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            off_limits.accept()
     assert len(asked) >= 2
-    assert connected == []
 
 
 def test_a_host_name_that_is_none() -> None:
