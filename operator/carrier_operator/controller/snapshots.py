@@ -309,8 +309,10 @@ def _fate(sidecar: Sidecar, state: Json) -> None:
         sidecar.failing = True
         sidecar.message = str(pods.mapping(now, "waiting").get("message") or waiting)[:MESSAGE_LIMIT]
     elif sidecar.failing and ended:
-        text = str(ended.get("message") or ended.get("reason") or "").strip()
-        sidecar.message = f"exit code {ended.get('exitCode')}: {text[-MESSAGE_LIMIT:]}"
+        reason, text = ended.get("reason"), str(ended.get("message") or "").strip()
+        telling = reason not in (None, "Error", "Completed")  # those say no more than the code does
+        why = f" ({reason})" if telling else ""
+        sidecar.message = f"exit code {ended.get('exitCode')}{why}" + (f": {text[-MESSAGE_LIMIT:]}" if text else "")
 
 
 def _port(address: str | None) -> int | None:

@@ -36,13 +36,20 @@ def standing(document: Mapping[str, Any]) -> dict[str, Any]:
         "reason": ready.get("reason", "NoStatus"),
         "message": ready.get("message", "no controller has looked at it"),
         "current": status.get("observedGeneration") == metadata.get("generation"),
-        "advice": _advice((conditions.get("Injected") or {}).get("message", "")),
+        "advice": [*_about_queue(conditions), *_advice((conditions.get("Injected") or {}).get("message", ""))],
     }
 
 
 def _advice(message: str) -> list[str]:
     """The sentences of a message that begin with a word of advice (`OverlappingBindings: ...`)."""
     return [part.strip() for part in re.split(r"(?<=[.])\s+(?=[A-Z][a-z]+[A-Z]\w*: )", message)[1:]]
+
+
+def _about_queue(conditions: Mapping[Any, Any]) -> list[str]:
+    """What was seen of the queue, where it is more than that it fits or that nobody looks."""
+    found = conditions.get("QueueVerified") or {}
+    word = found.get("reason")
+    return [f"{word}: {found.get('message')}"] if word not in (None, "Verified", "NotChecked") else []
 
 
 def is_well(found: Mapping[str, Any]) -> bool:

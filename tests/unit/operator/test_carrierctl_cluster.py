@@ -104,3 +104,13 @@ def test_the_table_breaks_neither_names_nor_commands() -> None:
     assert heading.split()[:3] == ["namespace", "binding", "queue"]
     assert row.split()[:3] == ["a-namespace-with-a-long-name", "orders", "q"]
     assert max(map(len, (heading, row))) < 130
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [("NoDeadLetterQueue", True), ("AccessDenied", True), ("Verified", False), ("NotChecked", False)],
+)
+def test_what_does_not_fit_about_the_queue_is_said_though_the_binding_is_ready(reason: str, said: bool) -> None:
+    seen = {"type": "QueueVerified", "status": "True", "reason": reason, "message": "The queue."}
+    found = standing.standing(binding(conditions=[{"type": "Ready", "status": "True"}, seen]))
+    assert found["advice"] == ([f"{reason}: The queue."] if said else [])

@@ -64,13 +64,18 @@ def live_pod(
 
 
 def fare(
-    restarts: int = 0, *, message: str = "", waiting: str | None = None, name: str = "carrier-orders"
+    restarts: int = 0,
+    *,
+    message: str = "",
+    waiting: str | None = None,
+    name: str = "carrier-orders",
+    reason: str = "Error",
 ) -> dict[str, Any]:
     """A pod's status in which the sidecar has restarted so often."""
     state: dict[str, Any] = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
     entry = {"name": name, "restartCount": restarts, "state": state, "ready": waiting is None}
     if restarts:
-        entry["lastState"] = {"terminated": {"exitCode": 2, "message": message}}
+        entry["lastState"] = {"terminated": {"exitCode": 2, "message": message, "reason": reason}}
     return {"initContainerStatuses": [entry]}
 
 

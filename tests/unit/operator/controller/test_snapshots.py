@@ -66,6 +66,13 @@ def test_what_a_failing_sidecar_said_is_kept() -> None:
     assert pod.sidecars[0].message == "exit code 2: CARRIER_X is not allowed"
 
 
+def test_a_sidecar_that_had_too_little_memory_is_said_to() -> None:
+    status = fare(4, message="starting", waiting="CrashLoopBackOff", reason="OOMKilled")
+    pod = snapshot(live_pod(injected_by=ORDERS, status=status), Shapes())
+    assert pod is not None
+    assert pod.sidecars[0].message == "exit code 2 (OOMKilled): starting"
+
+
 def test_a_sidecar_that_restarted_once_and_runs_is_not_failing() -> None:
     pod = snapshot(live_pod(injected_by=ORDERS, status=fare(1, message="x")), Shapes())
     assert pod is not None
