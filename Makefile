@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := dev,operator
 
 .DEFAULT_GOAL := help
-.PHONY: mutate fuzz soak help venv demo test scenario integration e2e bench lint format docs crds clean
+.PHONY: scale mutate fuzz soak help venv demo test scenario integration e2e bench lint format docs crds clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ e2e: venv ## pods on a real kubelet (needs root, a Docker engine or KUBECONFIG)
 
 bench: venv ## CPU, memory, start and throughput against a baseline (ONLY=name REPS=n AGAINST=cmd PROFILE=1 PYTHON=path)
 	@$(BIN)/python -m bench.run
+
+scale: venv ## the controller with many bindings and pods on a real API server, and its faults (BINDINGS=5000 PODS=20000)
+	@$(BIN)/python -m e2e.cluster prepare --no-node
+	@$(BIN)/python -m bench.controller $(or $(BINDINGS),5000) $(or $(PODS),20000)
 
 mutate: venv ## break the promises one at a time in the source: the tests must notice each (minutes)
 	@$(BIN)/python -m tools.mutate

@@ -21,7 +21,8 @@ class ApiGate:
     """A reverse proxy in a thread of its own. `url` is plain HTTP on loopback. Use as a context manager.
 
     `shut`: connections are closed without an answer; `cut`: those that stand are closed; `watch_error`: watches are
-    answered with an ERROR event of this code; `fail`: what `path` contains is answered with this status.
+    answered with an ERROR event of this code; `fail`: what `path` contains is answered with this status; `silent`:
+    watches on which something would come go silent for good.
     """
 
     def __init__(self, cluster: Any) -> None:
@@ -111,6 +112,7 @@ class ApiGate:
                 )
         watching = "watch" in request.query
         headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP}
+        headers["Accept-Encoding"] = "identity"
         response = web.StreamResponse()
         if watching and self.watch_error is not None:
             await response.prepare(request)
@@ -130,8 +132,10 @@ class ApiGate:
             response.set_status(answer.status)
             response.headers["Content-Type"] = answer.headers.get("Content-Type", "application/json")
             await response.prepare(request)
+            lost = False
             async for chunk in answer.content.iter_any():
-                if watching and self.silent:
-                    continue
+                lost = lost or (watching and self.silent)
+                if lost:
+                    continue  # and whatever comes after it
                 await response.write(chunk)
         return response
