@@ -82,9 +82,11 @@ def _fields(version: Mapping[str, Any]) -> Iterator[str]:
 class Webhook:
     """Our webhook in a configuration: its CA bundle, and where it leads."""
 
-    __slots__ = ("bundle", "configuration", "policy", "service")
+    __slots__ = ("_not_in", "bundle", "configuration", "policy", "service")
 
     def __init__(self, configuration: Json, webhook: Json) -> None:
+        selector = webhook.get("namespaceSelector") or {}
+        self._not_in = [it for it in selector.get("matchExpressions") or () if it.get("operator") == "NotIn"]
         self.configuration: str = configuration["metadata"]["name"]
         client = webhook.get("clientConfig") or {}
         service = client.get("service")
@@ -96,6 +98,12 @@ class Webhook:
     def prefix(self) -> str | None:
         """What the chart's names begin with."""
         return self.service[1].removesuffix("-injector") if self.service is not None else None
+
+    def leaves_out(self, namespace: Mapping[str, Any]) -> str | None:
+        """The label, as key=value, for which it does not look at this namespace. (The chart's selector has no more.)"""
+        labels = (namespace.get("metadata") or {}).get("labels") or {}
+        out = (it["key"] for it in self._not_in if labels.get(it["key"]) in (it.get("values") or ()))
+        return next((f"{key}={labels[key]}" for key in out), None)
 
 
 def webhooks_of(configurations: Sequence[Json]) -> list[Webhook]:
@@ -150,14 +158,19 @@ def check_certificate(webhook: Webhook, secret: Mapping[str, Any] | None, now: d
     return Result(name, OK, f"signed by a trusted CA, until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M}")
 
 
-def check_answers(warnings: Sequence[str], injector: Mapping[str, Any] | None = None) -> Result:
+def check_answers(
+    warnings: Sequence[str], injector: Mapping[str, Any] | None = None, left_out: str | None = None
+) -> Result:
     """Warnings of a pod made as a dry run with a word that the injector must complain about. `injector`: its
-    Deployment, where it was found.
+    Deployment, where it was found; `left_out`: the label for which the webhook does not look at the pod's namespace.
     """
     name = "webhook answers"
     if any("carrier.dev/inject must be" in it for it in warnings):
         return Result(name, OK, "the API server reaches an injector, and it answers")
     message = "a pod was made (dry run), and no injector saw it"
+    if left_out is not None:
+        what = f"the webhook leaves this namespace out: {left_out}"
+        return Result(name, FAILED, what, "name one that pods are injected in by -n, or take the label away")
     if injector is not None and not (injector.get("status") or {}).get("availableReplicas"):
         wanted = (injector.get("spec") or {}).get("replicas", 1)
         where, title = injector["metadata"]["namespace"], injector["metadata"]["name"]
@@ -167,8 +180,8 @@ def check_answers(warnings: Sequence[str], injector: Mapping[str, Any] | None = 
         return Result(name, FAILED, f"{message}: none of {title}'s {wanted} replicas is available", remedy)
     return Result(
         name, FAILED, message,
-        "can the API server reach the pods' port 8443 (firewalls, network policies, hostNetwork)? Is the namespace "
-        "left out? See the injectors' logs",
+        "can the API server reach the pods' port 8443 (firewalls, network policies, hostNetwork)? See the injectors' "
+        "logs",
     )  # fmt: skip
 
 

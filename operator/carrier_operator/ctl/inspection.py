@@ -32,11 +32,12 @@ async def inspect(client: Client, namespace: str) -> list[Result]:
         return [*results, configurations]
     webhooks = checks.webhooks_of(configurations)
     results.append(checks.check_webhook(webhooks, now))
-    injector = None
+    injector = left_out = None
     if len(webhooks) == 1:
         more, injector = await _installation(client, webhooks[0], now)
         results += more
-    results.append(await _about("webhook answers", _answers(client, namespace, injector)))
+        left_out = webhooks[0].leaves_out(await _try(client, f"/api/v1/namespaces/{namespace}") or {})
+    results.append(await _about("webhook answers", _answers(client, namespace, injector, left_out)))
     return results
 
 
@@ -44,7 +45,7 @@ async def _crd(client: Client) -> Result:
     return checks.check_crd(await _get(client, f"{CRDS}/{PLURAL}.{GROUP}"))
 
 
-async def _answers(client: Client, namespace: str, injector: Json | None) -> Result:
+async def _answers(client: Client, namespace: str, injector: Json | None, left_out: str | None) -> Result:
     """A pod with a word that the injector complains about, as a dry run: nothing is made, and everything is passed."""
     container = {"name": "check", "image": "carrier.invalid/check"}
     pod = {
@@ -57,7 +58,7 @@ async def _answers(client: Client, namespace: str, injector: Json | None) -> Res
     await client.request(
         "POST", f"/api/v1/namespaces/{namespace}/pods", query={"dryRun": "All"}, body=pod, warnings=warnings
     )
-    return checks.check_answers(warnings, injector)
+    return checks.check_answers(warnings, injector, left_out)
 
 
 async def _required(client: Client) -> Result:

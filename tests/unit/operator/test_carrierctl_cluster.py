@@ -114,3 +114,27 @@ def test_what_does_not_fit_about_the_queue_is_said_though_the_binding_is_ready(r
     seen = {"type": "QueueVerified", "status": "True", "reason": reason, "message": "The queue."}
     found = standing.standing(binding(conditions=[{"type": "Ready", "status": "True"}, seen]))
     assert found["advice"] == ([f"{reason}: The queue."] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("labels", "label"),
+    [
+        ({"kubernetes.io/metadata.name": "shop"}, None),
+        ({"kubernetes.io/metadata.name": "shop", "carrier.dev/injection": "required"}, None),
+        (
+            {"kubernetes.io/metadata.name": "shop", "carrier.dev/injection": "disabled"},
+            "carrier.dev/injection=disabled",
+        ),
+        ({"kubernetes.io/metadata.name": "kube-system"}, "kubernetes.io/metadata.name=kube-system"),
+    ],
+)
+def test_a_namespace_that_the_webhook_leaves_out_is_named_with_its_label(
+    labels: dict[str, str], label: str | None
+) -> None:
+    terms = {"kubernetes.io/metadata.name": ["kube-system"], "carrier.dev/injection": ["disabled"]}
+    expressions = [{"key": key, "operator": "NotIn", "values": values} for key, values in terms.items()]
+    webhook = {"name": "inject.carrier.dev", "namespaceSelector": {"matchExpressions": expressions}}
+    (found,) = checks.webhooks_of([{"metadata": {"name": "z"}, "webhooks": [webhook]}])
+    assert found.leaves_out({"metadata": {"labels": labels}}) == label
+    said = checks.check_answers([], None, label)
+    assert (label or "8443") in said.message + said.remedy
