@@ -4,20 +4,16 @@ by a projected token, the images as they are shipped, the injector as the chart 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from carrier_operator.pods import our_containers
-from e2e.cluster import Cluster
-from e2e.injection.installation import LABEL, installed
+from e2e.injection.installation import LABEL
 from e2e.injection.side_by_side import running, side_by_side
 from e2e.injection.told import Told, wait_until
 from e2e.injection.world import HANDLER_PORT, WORKERS, World
-from e2e.injection.world import world as a_world
 from tests.process.account import Account
 
 __all__ = ["running"]
@@ -27,17 +23,6 @@ LISTENS_AFTER_S = 20
 SLOW_S = 6.0
 SLOW_MESSAGES = 12
 RETURNS_AFTER_S = 10  # the queues' visibility timeout where messages are left
-
-
-@pytest.fixture(scope="module")
-def world(
-    cluster: Cluster, api: Any, kubectl: Callable[..., str], operator_image: str, sidecar_image: str
-) -> Iterator[World]:
-    if cluster.address_for_pods is None:
-        pytest.skip("CARRIER_E2E_ADDRESS must name an address of this machine that the given cluster's pods reach")
-    with installed(api, kubectl, operator_image, sidecar_image):
-        with a_world(api, kubectl, cluster.address_for_pods, cluster.image("python")) as made:
-            yield made
 
 
 @side_by_side

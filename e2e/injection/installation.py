@@ -1,7 +1,8 @@
 """The operator on a cluster as its chart installs it: injector and controller with the operator's image.
 
-The controller makes the certificates. Two things are the test's: the webhook counts for namespaces with LABEL only, and
-a pod that can't be reviewed is refused (failurePolicy Fail), so that no test runs without what it tests.
+The controller makes the certificates, and may restart workloads. Two things are the test's: the webhook counts for
+namespaces with LABEL only, and a pod that can't be reviewed is refused (failurePolicy Fail), so that no test runs
+without what it tests.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ _CRD = "CustomResourceDefinition"  # is left: a cluster that was given may have 
 
 
 @contextmanager
-def installed(api: Any, kubectl: Callable[..., str], operator_image: str, sidecar_image: str) -> Iterator[None]:
-    """The operator for the length of the block, ready for reviews at its beginning."""
+def installed(api: Any, kubectl: Callable[..., str], operator_image: str, sidecar_image: str) -> Iterator[str]:
+    """The operator for the length of the block, ready for reviews at its beginning; the namespace that it is in."""
     release = f"e2e-{secrets.token_hex(3)}"
     namespace = f"carrier-{release}"
     documents = _rendered(release, namespace, operator_image, sidecar_image)
@@ -46,7 +47,7 @@ def installed(api: Any, kubectl: Callable[..., str], operator_image: str, sideca
             )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{_logs(core, namespace)}") from None
-        yield
+        yield namespace
     finally:
         removed = yaml.safe_dump_all(it for it in documents if it["kind"] != _CRD)
         kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=removed)
@@ -60,6 +61,7 @@ def _rendered(release: str, namespace: str, operator_image: str, sidecar_image: 
         "webhook": {"failurePolicy": "Fail"},
         # The pods' AWS identity is the real way (a projected token), but STS is the test's.
         "policy": {"allowedEnv": ["AWS_ENDPOINT_URL_STS"]},
+        "controller": {"rollout": {"enabled": True}},
     }
     command: list[str | Path] = [
         binaries.helm(), "template", release, CHART, "-n", namespace,

@@ -3,7 +3,7 @@
     @side_by_side
     def test_something(world: World) -> object: ...
 
-The module takes in the fixture `running` and has one called `world`, of module scope. When the first of its tests
+The module takes in the fixture `running`; `world` is of session scope (conftest.py). When the first of its tests
 begins, all that are selected begin; each then waits for its own. What a test returns is shown in the summary
 (conftest.py).
 """
@@ -23,7 +23,9 @@ def side_by_side(body: Body) -> Callable[[dict[str, Future[object]], Any], None]
     """A test that waits for the end of `body`, which got the fixture `world` as its argument."""
 
     def test(running: dict[str, Future[object]], record_property: Any) -> None:
-        record_property("account", running[body.__name__].result())
+        account = running[body.__name__].result()
+        if account is not None:
+            record_property("account", account)
 
     test.__name__ = body.__name__
     test.__doc__ = body.__doc__

@@ -98,10 +98,14 @@ class Pod:
 class World:
     """See `world`."""
 
-    def __init__(self, api: Any, namespace: str, kubectl: Callable[..., str], address: str, python_image: str) -> None:
+    def __init__(
+        self, api: Any, namespace: str, kubectl: Callable[..., str], address: str, python_image: str, operator: str
+    ) -> None:
         self.api = api
         self.kubectl = kubectl
+        self.operator = operator  # the namespace that the operator is in
         self.core = kubernetes.client.CoreV1Api(api)
+        self.apps = kubernetes.client.AppsV1Api(api)
         self.batch = kubernetes.client.BatchV1Api(api)
         self.bindings = kubernetes.client.CustomObjectsApi(api)
         self.namespace = namespace
@@ -219,10 +223,10 @@ class World:
 
 
 @contextmanager
-def world(api: Any, kubectl: Callable[..., str], address: str, python_image: str) -> Iterator[World]:
+def world(api: Any, kubectl: Callable[..., str], address: str, python_image: str, operator: str) -> Iterator[World]:
     """A world in a restricted namespace of its own."""
     with new_namespace(api, {**RESTRICTED_LABELS, LABEL: ""}) as namespace, receives_in_turn():
-        made = World(api, namespace, kubectl, address, python_image)
+        made = World(api, namespace, kubectl, address, python_image, operator)
         try:
             yield made
         finally:
