@@ -1,4 +1,6 @@
-"""The chart's ValidatingAdmissionPolicies on a cluster, and what they say of a pod (dry runs). Support code."""
+"""The chart's ValidatingAdmissionPolicies on a cluster, pods and bindings to try them with, and what they say of a pod
+(dry runs). Support code; fixtures are taken in by name.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import kubernetes
+import pytest
 
-from carrier_operator.models import Binding
+from carrier_operator.container import ClusterFacts
+from carrier_operator.inject import inject
+from carrier_operator.models import Binding, BindingSpec
 from carrier_operator.policy import Unaccepted
+from e2e.cluster.fixtures import new_namespace
 from tests.integration.operator.conftest import wait_until
+from tests.integration.operator.test_webhook import rendered
 
 LABEL = "carrier.dev/injection"
 KINDS = {
@@ -124,3 +131,76 @@ def settle(api: Any, crd: Any, namespace: str) -> None:
     crd.create_namespaced_custom_object("carrier.dev", "v1alpha1", namespace, "carrierbindings", document)
     wait_until(lambda: refusal(api, namespace, probe(SENTINEL)) is not None, 60)
     wait_until(lambda: refusal(api, namespace, probe(annotations={"carrier.dev/binding": "not-there"})) is not None, 60)
+
+
+def on(pod: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {**pod, "spec": {**pod["spec"], **spec}}
+
+
+WORKER = probe({"app": "worker"})
+
+
+MARK = [{"name": "A", "value": "b"}, {"name": "CARRIER_SQS_ENDPOINT", "value": "http://x"}]
+
+
+def container(name: str, *, marked: bool) -> dict[str, Any]:
+    return {"name": f"carrier-{name}", "image": "x:1", **({"env": MARK} if marked else {})}
+
+
+FACTS = ClusterFacts("example.test/carrier/sidecar:1", native=True)
+Bindings = list[Binding | Unaccepted]
+
+
+@pytest.fixture(scope="module")
+def system(api: Any) -> Iterator[str]:
+    """The namespace that the chart is rendered for."""
+    with new_namespace(api, {LABEL: "required"}) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def policies(api: Any, crd: Any, system: str) -> Iterator[list[dict[str, Any]]]:
+    documents = policies_of(rendered(f"t{secrets.token_hex(4)}", system, "--set", "webhook.excludedNamespaces={given}"))
+    with applied(api, documents):
+        yield documents
+
+
+@pytest.fixture
+def shop(api: Any, crd: Any, policies: Any) -> Iterator[str]:
+    """A namespace that asks for the policies; bindings are made by the test, which then calls `settle`."""
+    with new_namespace(api, {LABEL: "required"}) as name:
+        yield name
+
+
+def a_binding(name: str, selector: dict[str, Any] | None = None, **spec: Any) -> Binding:
+    parts = {"queue": QUEUE, **spec, **({} if selector is None else {"selector": selector})}
+    return Binding(name, "shop", BindingSpec.model_validate(parts), generation=1)
+
+
+ORDERS = a_binding("orders", {"matchLabels": {"app": "worker"}})
+
+
+def injected(pod: dict[str, Any], bindings: Bindings) -> dict[str, Any]:
+    return inject(pod, "shop", bindings, FACTS, "a-token-of-a-test").pod
+
+
+@contextmanager
+def client_with(cluster: Any, api: Any, namespace: str, rules: list[dict[str, Any]]) -> Iterator[Any]:
+    """A client of a ServiceAccount of `namespace` with these rules everywhere."""
+    core, rbac = kubernetes.client.CoreV1Api(api), kubernetes.client.RbacAuthorizationV1Api(api)
+    name = f"carrier-test-{secrets.token_hex(4)}"
+    core.create_namespaced_service_account(namespace, {"metadata": {"name": name}})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    rbac.create_cluster_role({"metadata": {"name": name}, "rules": rules})
+    rbac.create_cluster_role_binding({"metadata": {"name": name}, "roleRef": role, "subjects": [subject]})
+    try:
+        token = core.create_namespaced_service_account_token(name, namespace, {"spec": {}}).status.token
+        configuration = kubernetes.client.Configuration()
+        kubernetes.config.load_kube_config(config_file=cluster.kubeconfig, client_configuration=configuration)
+        configuration.cert_file = configuration.key_file = None
+        configuration.api_key = {"authorization": f"Bearer {token}"}
+        yield kubernetes.client.ApiClient(configuration)
+    finally:
+        rbac.delete_cluster_role_binding(name)
+        rbac.delete_cluster_role(name)
