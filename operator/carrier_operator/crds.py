@@ -23,6 +23,11 @@ _COLUMNS = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "The summary of all conditions."),
     ("Age", "date", ".metadata.creationTimestamp", "Time since it was created."),
 )
+# By `kubectl get -o wide` only.
+_WIDE_COLUMNS = (
+    ("Stale", "integer", ".status.pods.stale", "Pods that carry it as it was before the binding's last change."),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "Why Ready is what it is."),
+)
 
 
 def custom_resource_definition() -> dict[str, Any]:
@@ -55,7 +60,8 @@ def custom_resource_definition() -> dict[str, Any]:
         "schema": {"openAPIV3Schema": root},
         "subresources": {"status": {}},
         "additionalPrinterColumns": [
-            {"name": name, "type": kind, "jsonPath": path, "description": text} for name, kind, path, text in _COLUMNS
+            *(_column(*column) for column in _COLUMNS),
+            *({**_column(*column), "priority": 1} for column in _WIDE_COLUMNS),
         ],
     }
     return {
@@ -75,6 +81,10 @@ def custom_resource_definition() -> dict[str, Any]:
             "versions": [version],
         },
     }
+
+
+def _column(name: str, kind: str, path: str, text: str) -> dict[str, Any]:
+    return {"name": name, "type": kind, "jsonPath": path, "description": text}
 
 
 def crd_yaml() -> str:

@@ -83,7 +83,9 @@ def test_every_field_says_what_it_is() -> None:
 def test_the_crd_has_columns_status_and_short_name() -> None:
     crd = yaml.safe_load(crds.crd_yaml())
     version = crd["spec"]["versions"][0]
-    assert [column["name"] for column in version["additionalPrinterColumns"]] == [
+    columns = version["additionalPrinterColumns"]
+    assert [column["name"] for column in columns if column.get("priority")] == ["Stale", "Reason"]  # -o wide
+    assert [column["name"] for column in columns if not column.get("priority")] == [
         "Queue",
         "Matched",
         "Injected",
