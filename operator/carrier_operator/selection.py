@@ -13,6 +13,7 @@ from . import labels, pods
 from .models import Binding
 from .policy import Unaccepted
 
+NAMES_LIMIT = 32  # of bindings that a pod may name: an annotation has room for a hundred thousand, each an answer
 MESSAGE_LIMIT = 120  # characters of an admission warning; the API server cuts longer ones
 
 
@@ -52,6 +53,7 @@ MISSING = Skip(
 UNACCEPTED = Skip(
     "BindingNotAccepted", "The pod names a binding that is not valid or not allowed.", unexpected=True, refused=True
 )
+TOO_MANY = Skip("TooManyBindings", "The pod names more bindings than are looked at (32).", unexpected=True)
 NO_BINDING = Skip(
     "NoBinding", "The pod asks for a sidecar, and no binding in its namespace fits.", unexpected=True, refused=True
 )
@@ -78,8 +80,8 @@ MOUNT_TAKEN = Skip(
 NO_FREE_PORT = Skip("NoFreePort", "No port is left for the sidecar's probes.", unexpected=True, refused=True)
 
 SKIPS = (
-    STATIC, WINDOWS, HOST_NETWORK, JOB_NOT_NATIVE, BAD_WORD, ASKED_NOT_TO, MISSING, UNACCEPTED, NO_BINDING, WHICH,
-    NOTHING_ASKS, FOREIGN_CONTAINER, PORT_UNKNOWN, VOLUME_UNKNOWN, MOUNT_TAKEN, NO_FREE_PORT,
+    STATIC, WINDOWS, HOST_NETWORK, JOB_NOT_NATIVE, BAD_WORD, ASKED_NOT_TO, MISSING, UNACCEPTED, TOO_MANY, NO_BINDING,
+    WHICH, NOTHING_ASKS, FOREIGN_CONTAINER, PORT_UNKNOWN, VOLUME_UNKNOWN, MOUNT_TAKEN, NO_FREE_PORT,
 )  # fmt: skip
 
 
@@ -107,6 +109,7 @@ class Facts:
         "inject",
         "matching",
         "names",
+        "names_too_many",
         "native",
         "static",
         "unselective",
@@ -133,7 +136,9 @@ class Facts:
         self.completes = pods.runs_to_completion(pod) if completes is None else completes
         self.native = native
         self.inject = annotations.get(pods.INJECT)
-        self.names = _names(annotations.get(pods.BINDING))
+        names = _names(annotations.get(pods.BINDING))
+        self.names = names[:NAMES_LIMIT]
+        self.names_too_many = len(names) > NAMES_LIMIT
         self.by_name = {binding.name: binding for binding in bindings if not binding.deleting}
         accepted = [binding for binding in self.by_name.values() if isinstance(binding, Binding)]
         accepted.sort(key=lambda binding: binding.name)
@@ -247,6 +252,9 @@ def _decide_named(facts: Facts) -> Outcome:
         elif isinstance(found, Unaccepted):
             why = found.reasons[0] if found.reasons else "not valid"
             skipped.append(Skipped(UNACCEPTED, f"carrier: binding {name!r} is not accepted: {why}", name))
+    if facts.names_too_many:
+        message = f"carrier: of the names in {pods.BINDING} only the first {NAMES_LIMIT} are looked at"
+        skipped.append(Skipped(TOO_MANY, message))
     return chosen, skipped
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from carrier_operator import inject
 from carrier_operator.container import ClusterFacts
 from carrier_operator.models import Binding
+from carrier_operator.pods import BadPod
 from carrier_operator.policy import Unaccepted
 from carrier_operator.selection import Skipped
 
@@ -188,7 +189,10 @@ class Namespace:
             if group is None:
                 continue
             before = group.bindings()
-            chosen, skipped = inject.decide(group.shape.document, self.name, self._candidates(group.shape), facts)
+            try:
+                chosen, skipped = inject.decide(group.shape.document, self.name, self._candidates(group.shape), facts)
+            except BadPod:
+                chosen, skipped = (), ()  # the webhook refuses such a pod; none of its kind may end this process
             group.chosen, group.skipped = tuple(it.name for it in chosen), skipped
             after = group.bindings()
             for name in before - after:
@@ -240,21 +244,14 @@ class Census:
 
     def put_pod(self, pod: Pod) -> set[Key]:
         """A pod is new or changed."""
-        there = self._at(pod.namespace)
-        old = there.pods.get(pod.name)
-        touched = there.put_pod(pod, self.facts)
-        if old is not None:
-            self.shapes.release(old.shape)
-        return self._keys(pod.namespace, touched)
+        return self._keys(pod.namespace, self._at(pod.namespace).put_pod(pod, self.facts))
 
     def drop_pod(self, namespace: str, name: str) -> set[Key]:
         """A pod is gone, or going."""
         there = self.namespaces.get(namespace)
-        old = there.pods.get(name) if there is not None else None
-        if there is None or old is None:
+        if there is None or name not in there.pods:
             return set()
         touched = there.drop_pod(name)
-        self.shapes.release(old.shape)
         self._tidy(namespace)
         return self._keys(namespace, touched)
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 NORMAL, WARNING = "Normal", "Warning"
 MESSAGE_LIMIT = 1000
+TOLD_AT_MOST = 5  # reasons per workload and template; a pod may name many bindings that are not there
 REMEMBERED = 20_000  # names of Events that were written
 
 
@@ -94,7 +95,7 @@ class Notices:
                 continue
             for pod in _one_per_owner(group):
                 subject = None
-                for skipped in unexpected:
+                for skipped in unexpected[:TOLD_AT_MOST]:
                     facts = (
                         pod.owner.uid if pod.owner is not None else pod.uid,
                         pod.template_hash or "",

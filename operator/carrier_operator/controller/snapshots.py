@@ -30,7 +30,9 @@ _ANNOTATIONS = (
     "kubernetes.io/config.source",
 )
 _NODE_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
-_HASH_LABEL = "pod-template-hash"
+# What tells the templates of one workload apart: of Deployments, then of StatefulSets and DaemonSets.
+_HASH_LABELS = ("pod-template-hash", "controller-revision-hash")
+_HASH_LENGTH = 16  # of container.rendered_hash; the annotation is anybody's, and may have what it likes in its place
 
 
 class Owner:
@@ -54,7 +56,7 @@ class Owner:
 class Shape:
     """What decides about a pod. `digest` is all of it as text, and tells shapes apart."""
 
-    __slots__ = ("digest", "grace_s", "host_network", "labels", "named", "names_bindings", "namespace")
+    __slots__ = ("__weakref__", "digest", "grace_s", "host_network", "labels", "named", "names_bindings", "namespace")
 
     def __init__(self, namespace: str, digest: str, document: Json, grace_s: int) -> None:
         self.namespace = namespace
@@ -151,30 +153,21 @@ class Pod:
 
 
 class Shapes:
-    """What pods have in common: each shape and each owner once, as long as a pod has it."""
+    """What pods have in common: each shape and each owner once, as long as anybody has it."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Shape, int]] = {}
+        self._known: weakref.WeakValueDictionary[str, Shape] = weakref.WeakValueDictionary()
         self._owners: weakref.WeakValueDictionary[tuple[str, str, str, str], Owner] = weakref.WeakValueDictionary()
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def release(self, shape: Shape) -> None:
-        """A pod no longer has it."""
-        found, count = self._known[shape.digest]
-        if count == 1:
-            del self._known[shape.digest]
-        else:
-            self._known[shape.digest] = (found, count - 1)
-
     def take(self, namespace: str, document: Json, grace_s: int) -> Shape:
-        """The shape of such a pod; to be released."""
+        """The shape of such a pod."""
         digest = json.dumps([namespace, document, grace_s], sort_keys=True, separators=(",", ":"))
-        found, count = self._known.get(digest, (None, 0))
+        found = self._known.get(digest)
         if found is None:
-            found = Shape(namespace, digest, document, grace_s)
-        self._known[digest] = (found, count + 1)
+            found = self._known[digest] = Shape(namespace, digest, document, grace_s)
         return found
 
     def owner(self, group: str, kind: str, name: str, uid: str) -> Owner:
@@ -212,7 +205,7 @@ def _snapshot(document: Mapping[str, Any], shapes: Shapes) -> Pod | None:
         unix_seconds(metadata.get("creationTimestamp")) or 0.0,
         shapes.take(namespace, _shape(metadata, spec), grace_s),
         _owner(metadata, shapes),
-        sys.intern(labels[_HASH_LABEL]) if _HASH_LABEL in labels else None,
+        next((sys.intern(labels[it]) for it in _HASH_LABELS if it in labels), None),
         sidecars,
         ip if isinstance(ip, str) and ip else None,
         ready=any(
@@ -287,7 +280,7 @@ def _sidecars(document: Mapping[str, Any], status: Json) -> tuple[Sidecar, ...]:
         sidecar = Sidecar(sys.intern(name[len(pods.CONTAINER_PREFIX) :]))
         entry = said.of(sidecar.binding)
         if entry is not None:
-            sidecar.generation, sidecar.hash = entry.generation, sys.intern(entry.hash)
+            sidecar.generation, sidecar.hash = entry.generation, sys.intern(entry.hash[:_HASH_LENGTH])
         sidecar.token = token
         sidecar.probe_port = None if host_network else _port(pods.env_value(container, "CARRIER_PROBE_ADDRESS"))
         sidecar.starts_suspended = pods.env_value(container, "CARRIER_SUSPENDED") == "true"

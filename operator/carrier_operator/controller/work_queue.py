@@ -96,8 +96,15 @@ class WorkQueue:
             self.add(key, delay_s)
             return
         self._failed.pop(key, None)
+        self._prune()
         if again_s is not None:
             self.add(key, again_s)
+
+    def _prune(self) -> None:
+        """Pauses that are over: keys of bindings and namespaces that went must not stay for ever."""
+        if len(self._not_before) > 2 * len(self._due) + 1000:
+            now = self._now()
+            self._not_before = {key: when for key, when in self._not_before.items() if when > now}
 
     def _take(self) -> Key | None:
         """The next due key that nobody is looking at."""

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import pytest
+
 from carrier_operator.controller.snapshots import Shapes, snapshot, unix_seconds
 from tests.unit.operator.controller.live import TOKEN, at, fare, live_pod
 from tests.unit.operator.pods_for_tests import binding
@@ -24,10 +29,76 @@ def test_shapes_go_with_their_last_pod() -> None:
     first, second = snapshot(live_pod("a"), shapes), snapshot(live_pod("b"), shapes)
     assert first is not None
     assert second is not None
-    shapes.release(first.shape)
     assert len(shapes) == 1
-    shapes.release(second.shape)
+    del first
+    assert len(shapes) == 1
+    del second
     assert len(shapes) == 0
+
+
+def test_what_an_annotation_has_in_place_of_a_hash_is_kept_to_a_hashs_length() -> None:
+    document = live_pod(injected_by=ORDERS)
+    said = {"sidecars": [{"binding": "orders", "generation": 1, "hash": "x" * 200_000}]}
+    document["metadata"]["annotations"]["carrier.dev/status"] = json.dumps(said)
+    pod = snapshot(document, Shapes())
+    assert pod is not None
+    assert pod.sidecars[0].hash == "x" * 16
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", "5", '{"sidecars": 5}', '{"sidecars": [5, {"binding": []}]}', "[" * 9999]
+)
+def test_a_status_annotation_of_any_shape_is_no_more_than_a_stale_sidecar(text: str) -> None:
+    document = live_pod(injected_by=ORDERS)
+    document["metadata"]["annotations"]["carrier.dev/status"] = text
+    pod = snapshot(document, Shapes())
+    assert pod is not None
+    assert [(it.binding, it.generation) for it in pod.sidecars] == [("orders", None)]
+
+
+def test_a_status_annotation_alone_makes_no_sidecar() -> None:
+    said = {"sidecars": [{"binding": "orders", "generation": 1, "hash": "x"}]}
+    pod = snapshot(live_pod(annotations={"carrier.dev/status": json.dumps(said)}), Shapes())
+    assert pod is not None
+    assert pod.sidecars == ()
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        None,
+        {"conditions": None},
+        {"conditions": []},
+        {"conditions": [{}]},
+        {"initContainerStatuses": None},
+        {"initContainerStatuses": [{}]},
+        {"initContainerStatuses": [{"name": "carrier-orders", "state": None, "lastState": None}]},
+        {"initContainerStatuses": [{"name": "carrier-orders", "state": {"waiting": None}, "restartCount": None}]},
+        {
+            "initContainerStatuses": [
+                {"name": "carrier-orders", "state": {"waiting": {}}, "lastState": {"terminated": {}}}
+            ]
+        },
+    ],
+)
+def test_a_pod_that_has_no_status_yet_counts_as_injected_and_not_ready(status: Any) -> None:
+    document = live_pod(injected_by=ORDERS)
+    document["status"] = status
+    pod = snapshot(document, Shapes())
+    assert pod is not None
+    assert not pod.ready
+    assert len(pod.sidecars) == 1
+    assert not pod.sidecars[0].running
+
+
+def test_a_pod_of_hundreds_of_containers_and_of_a_huge_annotation() -> None:
+    containers = [{"name": f"c{number}", "ports": [{"containerPort": number + 1}]} for number in range(800)]
+    document = live_pod(injected_by=ORDERS, annotations={"note": "x" * 250_000}, initContainers=containers)
+    shapes = Shapes()
+    pod = snapshot(document, shapes)
+    assert pod is not None
+    assert len(pod.sidecars) == 1
+    assert len(pod.shape.digest) < 100_000
 
 
 def test_ended_and_going_pods_are_not_counted() -> None:

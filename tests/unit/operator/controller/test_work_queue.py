@@ -139,6 +139,23 @@ def test_a_forgotten_key_is_not_looked_at() -> None:
     play(scene)
 
 
+def test_keys_that_come_and_go_leave_nothing() -> None:
+    async def scene() -> None:
+        bench = Bench()
+
+        async def churn() -> None:
+            for number in range(20_000):
+                bench.queue.add(("shop", f"n{number}"))
+                await asyncio.sleep(0.01)
+
+        marking = asyncio.create_task(churn())
+        await bench.run_for(250)
+        await marking
+        assert len(bench.queue._not_before) < 1500
+
+    play(scene)
+
+
 def test_what_is_no_api_error_ends_the_queue() -> None:
     async def scene() -> None:
         async def work(_: Key) -> None:
