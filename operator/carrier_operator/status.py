@@ -35,12 +35,16 @@ class PodCounts(Shape):
     missing_names: list[Annotated[str, Field(max_length=253)]] | None = Field(
         None, max_length=10, description="A few of the missing pods."
     )
+    stale_names: list[Annotated[str, Field(max_length=253)]] | None = Field(
+        None, max_length=10, description="A few of the stale pods."
+    )
     failing_names: list[Annotated[str, Field(max_length=253)]] | None = Field(
-        None, max_length=10, description="A few of the pods whose sidecar keeps restarting."
+        None, max_length=10, description="A few of the pods whose sidecar does not run."
     )
     last_failure: Annotated[str, Field(max_length=1024)] | None = Field(
-        None, description="What the last failing sidecar said when it ended."
+        None, description="What the sidecar of the first of them said when it last ended."
     )
+    failing_restarts: int | None = Field(None, description="How often that sidecar was restarted.")
 
 
 class QueueStatus(Shape):

@@ -17,6 +17,7 @@ from .reasons import Reason
 from .tally import NAMES, Tally, restart_commands
 
 MESSAGE_LIMIT = 4000
+CONDITIONS_LIMIT = 16  # of the CRD
 FAILURE_LIMIT = 1000
 Json = dict[str, Any]
 
@@ -47,11 +48,14 @@ class Advice:
 
 
 class Telling:
-    """How far sidecars have been told to suspend or to resume."""
+    """How far sidecars have been told to suspend or to resume; `silent` are a few pods whose sidecars don't answer."""
 
-    __slots__ = ("answered", "of", "suspended", "unreachable")
+    __slots__ = ("answered", "of", "silent", "suspended", "unreachable")
 
-    def __init__(self, *, suspended: bool, answered: int, of: int, unreachable: int) -> None:
+    def __init__(
+        self, *, suspended: bool, answered: int, of: int, unreachable: int, silent: Sequence[str] = ()
+    ) -> None:
+        self.silent = tuple(silent)
         self.suspended = suspended
         self.answered = answered
         self.of = of
@@ -98,7 +102,10 @@ class Standing:
 def findings(standing: Standing) -> dict[str, Finding]:
     """What each condition says, by type, Ready first."""
     accepted, injected, queue = _accepted(standing), _injected(standing), standing.queue
-    ready = _ready(standing, accepted, injected, queue)
+    if standing.binding.deleting:
+        ready, injected = Finding(reasons.GOING), Finding(reasons.CANT_INJECT_ANY_MORE)
+    else:
+        ready = _ready(standing, accepted, injected, queue)
     return {reasons.READY: ready, reasons.ACCEPTED: accepted, reasons.QUEUE: queue, reasons.INJECTED: injected}
 
 
@@ -125,6 +132,8 @@ def _injected_reason(binding: Binding, tally: Tally) -> tuple[Reason, str]:
             return reasons.PREDATE, f"{without}, created before the binding or its last change.{command}"
         why = "no injector answered then, or the namespace is left out (see `carrierctl check`)"
         return reasons.MISSED, f"{without}, though created after the binding: {why}.{command}"
+    if tally.left_out and not tally.matched:
+        return reasons.ALL_LEFT_OUT, "Every pod that the binding is for had to be left out."
     if not tally.matched:
         if binding.spec.selector is None:
             return reasons.NOBODY_ASKS, reasons.NOBODY_ASKS.meaning
@@ -166,7 +175,8 @@ def advice_of(standing: Standing, binding: Binding) -> list[Advice]:
     telling = standing.telling
     if telling is not None and telling.unreachable:
         word = "suspend" if telling.suspended else "resume"
-        out.append(Advice(reasons.NOT_TOLD, f"{_sidecars(telling.unreachable)} could not be told to {word}."))
+        which = f" ({', '.join(telling.silent)})" if telling.silent else ""
+        out.append(Advice(reasons.NOT_TOLD, f"{_sidecars(telling.unreachable)} could not be told to {word}{which}."))
     return [*out, *standing.rollout]
 
 
@@ -183,13 +193,21 @@ def _ready(standing: Standing, accepted: Finding, injected: Finding, queue: Find
     if injected.reason.status == reasons.FALSE:
         return Finding(reasons.PODS_WITHOUT, injected.message)
     if tally.failing:
-        name, said = tally.failing[0]
-        return Finding(reasons.SIDECARS_FAIL, f"{_sidecars(len(tally.failing))} keep restarting; in {name}: {said}")
+        return Finding(reasons.SIDECARS_FAIL, _failure(tally))
     if queue.reason.status == reasons.FALSE:
         return Finding(reasons.QUEUE_TROUBLE, queue.message)
     if not tally.matched:
         return Finding(reasons.NOTHING_TO_DO)
     return Finding(reasons.MESSAGES_FLOW)
+
+
+def _failure(tally: Tally) -> str:
+    last = tally.failing[0]
+    after = (
+        "" if not last.restarts else " after 1 restart" if last.restarts == 1 else f" after {last.restarts} restarts"
+    )
+    fails = "1 sidecar does" if len(tally.failing) == 1 else f"{len(tally.failing)} sidecars do"
+    return f"{fails} not run. In {last.pod}{after}: {last.message or 'nothing was said'}"
 
 
 def _pods(count: int) -> str:
@@ -200,9 +218,15 @@ def _sidecars(count: int) -> str:
     return "1 sidecar" if count == 1 else f"{count} sidecars"
 
 
+def _by_type(status: Mapping[str, Any]) -> dict[str, Json]:
+    found = status.get("conditions")
+    entries = [it for it in found if isinstance(it, dict)] if isinstance(found, list) else []
+    return {it["type"]: it for it in entries if isinstance(it.get("type"), str)}
+
+
 def status_of(standing: Standing, old: Mapping[str, Any], now: str) -> Json:
     """The status as it should be (`now`: RFC 3339). Conditions of other types, which others wrote, stay."""
-    before = {it.get("type"): it for it in old.get("conditions") or () if isinstance(it, dict)}
+    before = _by_type(old)
     conditions = []
     for kind, finding in findings(standing).items():
         was = before.get(kind) or {}
@@ -217,7 +241,8 @@ def status_of(standing: Standing, old: Mapping[str, Any], now: str) -> Json:
                 "observedGeneration": standing.generation,
             }
         )
-    conditions += [it for kind, it in before.items() if kind not in reasons.TYPES]
+    others = [it for kind, it in before.items() if kind not in reasons.TYPES]
+    conditions += others[: CONDITIONS_LIMIT - len(conditions)]
     status: Json = {
         "observedGeneration": standing.generation,
         "conditions": conditions,
@@ -238,9 +263,12 @@ def _counts(tally: Tally) -> Json:
     }
     if tally.missing:
         counts["missingNames"] = [it.name for it in tally.missing[:NAMES]]
+    if tally.stale:
+        counts["staleNames"] = [it.name for it in tally.stale[:NAMES]]
     if tally.failing:
-        counts["failingNames"] = [name for name, _ in tally.failing[:NAMES]]
-        counts["lastFailure"] = _cut(tally.failing[0][1], FAILURE_LIMIT)
+        counts["failingNames"] = [it.pod for it in tally.failing[:NAMES]]
+        counts["lastFailure"] = _cut(tally.failing[0].message, FAILURE_LIMIT)
+        counts["failingRestarts"] = tally.failing[0].restarts
     return counts
 
 
@@ -277,7 +305,7 @@ class Transition:
 
 def transitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Transition]:
     """Which conditions of ours changed their status or, where they are no longer or not yet True, their reason."""
-    before = {it.get("type"): it for it in old.get("conditions") or () if isinstance(it, dict)}
+    before = _by_type(old)
     out = []
     for it in new["conditions"]:
         was = before.get(it["type"]) or {}

@@ -88,9 +88,19 @@ SIDECARS_FAIL = _reason(
     READY,
     FALSE,
     "SidecarsFailing",
-    "Sidecars keep restarting. The message has what the last one said when it ended.",
+    "Sidecars keep restarting, or can't start. The message has one of them: how often it was restarted, and what it "
+    "said when it last ended.",
     "Read the log of one: `kubectl logs <pod> -c carrier-<binding> --previous`. Exit code 2: settings; 3: queue or "
     "permission; 137: memory.",
+)
+
+GOING = _reason(
+    READY,
+    FALSE,
+    "BeingDeleted",
+    "The binding is being deleted; a finalizer of somebody else still holds it. New pods get no sidecar by it, running "
+    "ones keep theirs.",
+    "Remove the finalizer if its owner is gone: `kubectl get cb <name> -o jsonpath='{.metadata.finalizers}'`.",
 )
 
 # Accepted
@@ -162,7 +172,8 @@ QUEUE_ACCESS_DENIED = _reason(
     UNKNOWN,
     "AccessDenied",
     "The controller's identity may not read the queue's attributes. This says nothing about the sidecar's.",
-    "Allow sqs:GetQueueUrl and sqs:GetQueueAttributes to the controller, or take the queue out of its list.",
+    "Give the controller an AWS identity (the chart's value `controller.serviceAccountAnnotations`) that is allowed "
+    "sqs:GetQueueUrl and sqs:GetQueueAttributes, or take the queue out of its list.",
 )
 QUEUE_UNREACHABLE = _reason(
     QUEUE, UNKNOWN, "Unreachable", "No usable answer came from the endpoint.", "Check the controller's way out."
@@ -211,6 +222,15 @@ NOBODY_ASKS = _reason(
     "Annotate the pod template: `carrier.dev/binding: <name>`.",
 )
 CANT_INJECT = _reason(INJECTED, UNKNOWN, "NotAccepted", "The binding is not accepted.", "See the condition Accepted.")
+
+CANT_INJECT_ANY_MORE = _reason(INJECTED, UNKNOWN, "BeingDeleted", "The binding is being deleted.", "See Ready.")
+ALL_LEFT_OUT = _reason(
+    INJECTED,
+    FALSE,
+    "PodsLeftOut",
+    "Every pod that the binding is for had to be left out: none of them can have the sidecar as they are.",
+    "The message names the reasons; change the pod template, or the binding, by what they say.",
+)
 
 # Advice: a sentence in a condition's message that begins with the word.
 OVERLAP = _reason(

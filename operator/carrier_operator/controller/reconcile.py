@@ -73,6 +73,12 @@ class Reconciler:
             return Standing(binding, Tally(), not_allowed=record.not_allowed)
         there = self._world.census.namespace(binding.namespace)
         found = tally(there, binding, record.fresh, record.changed_at)
+        announced = self._suspender.to_announce(record, binding.spec.suspend, found.injected)
+        if announced is not None:
+            finding, queue_status = self._queues.latest(record)
+            await self._write(
+                record, Standing(binding, found, queue=finding, queue_status=queue_status, telling=announced)
+            )
         telling = await self._suspender.tell(record, binding.spec.suspend, found.injected)
         if telling is not None and telling.unreachable:
             again_s.append(suspending.AGAIN_S)

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 2.0
 AT_ONCE = 32
+NAMES = 3  # of pods whose sidecars don't answer
 ROUND_S = 10.0  # longest time for one round of telling; the rest is told in the next one
 AGAIN_S = 10.0
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,256}")
@@ -54,10 +55,24 @@ class Suspender:
         if not suspend and not to_tell and not unsure:
             return None
         if to_tell:
-            self._may()
             await self._tell_all(to_tell, suspend)
         left = [it for it in running if self._needs(it, suspend, unsure)]
-        return Telling(suspended=suspend, answered=len(running) - len(left), of=len(running), unreachable=len(left))
+        silent = sorted(pod.name for pod, _ in left)[:NAMES]
+        of = len(running)
+        return Telling(suspended=suspend, answered=of - len(left), of=of, unreachable=len(left), silent=silent)
+
+    def to_announce(
+        self, record: BindingRecord, suspend: bool, sidecars: Sequence[tuple[Pod, Sidecar]]
+    ) -> Telling | None:
+        """What the status is to say before the first sidecar is told to suspend; None where it says so already.
+
+        A leader that ends in between has told sidecars of which the next one would know nothing: if the binding is
+        resumed by then, they would stay suspended for good, and nobody would see why.
+        """
+        running = sum(1 for _, sidecar in sidecars if sidecar.running)
+        if not suspend or not running or _was_suspended(record):
+            return None
+        return Telling(suspended=True, answered=0, of=running, unreachable=0)
 
     def _needs(self, it: tuple[Pod, Sidecar], suspend: bool, unsure: bool) -> bool:
         pod, sidecar = it
@@ -80,6 +95,7 @@ class Suspender:
 
         async def one(pod: Pod, sidecar: Sidecar) -> None:
             async with limit:
+                self._may()  # before each: the round takes seconds, and the process may have been stopped
                 if await self._call(pod, sidecar, "suspend" if suspend else "resume"):
                     self._told[pod.uid, sidecar.binding, sidecar.restarts] = suspend
 

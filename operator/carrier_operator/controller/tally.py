@@ -25,8 +25,19 @@ class LeftOut:
         self.count = 0
 
 
+class Failing:
+    """A sidecar that does not run: its pod, how often it was restarted, and what it said when it last ended."""
+
+    __slots__ = ("message", "pod", "restarts")
+
+    def __init__(self, pod: str, restarts: int, message: str) -> None:
+        self.pod = pod
+        self.restarts = restarts
+        self.message = message
+
+
 class Tally:
-    """How the pods of one binding stand; `failing` are names with what the sidecar said."""
+    """How the pods of one binding stand."""
 
     __slots__ = (
         "failing",
@@ -48,7 +59,7 @@ class Tally:
         self.predating = 0
         self.stale: list[Pod] = []
         self.outdated = 0
-        self.failing: list[tuple[str, str]] = []
+        self.failing: list[Failing] = []
         self.left_out: list[LeftOut] = []
         self.others: dict[str, int] = {}  # another binding that selects the same pods → how many
         self.grace_short = 0
@@ -81,7 +92,7 @@ def tally(there: Namespace, binding: Binding, fresh: Collection[str], changed_at
     found.left_out = sorted(left_out.values(), key=lambda it: it.code)
     found.missing.sort(key=lambda it: it.name)
     found.stale.sort(key=lambda it: it.name)
-    found.failing.sort()
+    found.failing.sort(key=lambda it: it.pod)
     return found
 
 
@@ -94,7 +105,7 @@ def _count(found: Tally, pod: Pod, binding: Binding, fresh: Collection[str], cha
         return
     found.injected.append((pod, sidecar))
     if sidecar.failing:
-        found.failing.append((pod.name, sidecar.message))
+        found.failing.append(Failing(pod.name, sidecar.restarts, sidecar.message))
     if sidecar.hash in fresh:
         return
     if sidecar.generation == binding.generation:

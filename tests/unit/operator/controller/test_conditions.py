@@ -15,6 +15,7 @@ from carrier_operator.controller.conditions import (
     transitions,
 )
 from carrier_operator.controller.tally import Tally
+from carrier_operator.policy import Unaccepted
 from carrier_operator.status import BindingStatus
 from tests.unit.operator.controller.live import Shop, fare, live_pod
 from tests.unit.operator.pods_for_tests import binding, unaccepted
@@ -77,7 +78,32 @@ def test_failing_sidecars_and_what_they_said() -> None:
     status = fare(4, message="no such queue", waiting="CrashLoopBackOff")
     subject = standing(live_pod(injected_by=ORDERS, status=status))
     assert reasons_of(subject)["Ready"] == "False SidecarsFailing"
-    assert "exit code 2: no such queue" in findings(subject)["Ready"].message
+    said = "1 sidecar does not run. In worker-1 after 4 restarts: exit code 2: no such queue"
+    assert findings(subject)["Ready"].message == said
+
+
+def test_a_sidecar_whose_image_cant_be_pulled_has_no_restarts() -> None:
+    subject = standing(live_pod(injected_by=ORDERS, status=fare(waiting="ImagePullBackOff")))
+    assert findings(subject)["Ready"].message == "1 sidecar does not run. In worker-1: ImagePullBackOff"
+
+
+def test_where_no_pod_can_have_the_sidecar_all_is_not_well() -> None:
+    """They match, so "matches nothing" would be a lie, and a Ready of True would be silence."""
+    subject = standing(live_pod("a", hostNetwork=True), live_pod("b", hostNetwork=True))
+    assert reasons_of(subject)["Injected"] == "False PodsLeftOut"
+    assert reasons_of(subject)["Ready"] == "False PodsWithoutSidecar"
+    assert "PodsLeftOut: 2 pods, HostNetwork" in findings(subject)["Ready"].message
+
+
+def test_a_binding_that_somebody_keeps_from_going_says_so() -> None:
+    going = binding(selector={"app": "worker"})
+    going.deleting = True
+    subject = standing(live_pod(injected_by=ORDERS), of=going)
+    assert (reasons_of(subject)["Ready"], reasons_of(subject)["Injected"]) == (
+        "False BeingDeleted", "Unknown BeingDeleted",
+    )  # fmt: skip
+    bad = Unaccepted("orders", "shop", ("x",), deleting=True)
+    assert reasons_of(Standing(bad, Tally()))["Ready"] == "False BeingDeleted"
 
 
 def test_an_unaccepted_binding() -> None:
@@ -135,7 +161,7 @@ def test_the_status_is_one_that_the_crd_takes() -> None:
     parsed = BindingStatus.model_validate(status)
     assert parsed.pods is not None
     assert (parsed.pods.matched, parsed.pods.injected, parsed.pods.missing_names) == (2, 1, ["b"])
-    assert parsed.pods.failing_names == ["a"]
+    assert (parsed.pods.failing_names, parsed.pods.failing_restarts) == (["a"], 9)
     assert {it.type: it.observed_generation for it in parsed.conditions or ()} == dict.fromkeys(reasons.TYPES, 1)
 
 
@@ -161,6 +187,23 @@ def test_conditions_of_others_stay() -> None:
     status = status_of(standing(), {"conditions": [foreign]}, NOW)
     assert foreign in status["conditions"]
     assert len(status["conditions"]) == 5
+
+
+def test_so_many_conditions_of_others_as_the_crd_takes() -> None:
+    foreign = [{"type": f"X{number}", "status": "True"} for number in range(16)]
+    status = status_of(standing(), {"conditions": foreign}, NOW)
+    assert len(status["conditions"]) == 16
+    assert {it["type"] for it in status["conditions"]} >= set(reasons.TYPES)
+
+
+@pytest.mark.parametrize(
+    "old", [{}, {"conditions": None}, {"conditions": []}, {"conditions": [None, 5, {}]}, {"pods": None, "queue": None}]
+)
+def test_a_status_of_any_shape_becomes_one_of_ours(old: dict[str, Any]) -> None:
+    new = status_of(standing(live_pod()), old, NOW)
+    assert {it.get("type") for it in new["conditions"]} >= set(reasons.TYPES)
+    assert transitions(old, new)
+    assert merge_patch(old, new)
 
 
 def test_what_is_no_longer_so_is_taken_out() -> None:
