@@ -131,6 +131,12 @@ def columns(kubectl: Command, namespace: str) -> dict[str, str]:
     return dict(zip(heading.split(), cells, strict=True))
 
 
+def test_helm_finds_nothing_to_say_about_the_chart_and_refuses_values_that_it_does_not_know(helm: Command) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
+    with pytest.raises(AssertionError, match="additional properties 'replica' not allowed"):
+        helm("template", "x", str(CHART), "--kube-version", "1.34", "--set", "injector.replica=3")
+
+
 def test_install_bind_upgrade_uninstall(
     release: Release, api: Any, kubectl: Command, namespace: str, cluster: Cluster
 ) -> None:
