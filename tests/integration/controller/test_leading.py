@@ -70,6 +70,49 @@ def test_a_stopped_leader_writes_nothing_after_it_wakes(pair: tuple[Installation
     assert installation.lease_holder() == "c1"
 
 
+def test_a_write_that_was_under_way_when_the_leader_was_killed_is_refused(
+    cluster: Any, api: Any, crd: Any, tmp_path: Any
+) -> None:
+    """The API server has it only after the next leader has written: by then it is about a version that is gone."""
+    with (
+        Installation(cluster, api, tmp_path, "controller.certificates=false") as installation,
+        ApiGate(cluster) as gate,
+    ):
+        installation.through = gate.url
+        first = installation.controller()
+        wait_until(lambda: first.said("everything is read"))
+        shop = installation.new_namespace()
+        gate.hold = "/status"
+        installation.bind(shop)
+        wait_until(lambda: gate.held > 0)
+        first.signal(signal.SIGKILL)
+        installation.through = None
+        installation.controller()
+        installation.pod(shop, "a")
+        wait_until(lambda: installation.counts(shop).get("missing") == 1, timeout_s=40)
+        version = installation.read(shop)["metadata"]["resourceVersion"]
+        gate.hold = None
+        wait_until(lambda: len(gate.late) == gate.held)
+        assert set(gate.late) == {409}
+        assert installation.read(shop)["metadata"]["resourceVersion"] == version
+
+
+def test_a_replica_that_stands_by_asks_for_the_lease_alone(cluster: Any, api: Any, crd: Any, tmp_path: Any) -> None:
+    """No kopf, no list, no watch: what it would keep is memory for nothing, and what it would do is somebody else's."""
+    with Installation(cluster, api, tmp_path) as installation, ApiGate(cluster) as gate:
+        leader = installation.controller()
+        wait_until(lambda: leader.said("everything is read"))
+        installation.through = gate.url
+        standby = installation.controller()
+        installation.bind(installation.new_namespace())
+        wait_until(lambda: len(gate.requests) >= 4)
+        assert {(method, path.rpartition("/")[0].rpartition("/")[2]) for method, path in gate.requests} == {
+            ("GET", "leases")
+        }
+        assert '"standing by"' in standby.get("/readyz")[1]
+        assert standby.get("/readyz")[0] == 200
+
+
 def test_a_lease_that_is_deleted_is_made_again_by_one_of_them(pair: tuple[Installation, Process, Process]) -> None:
     installation, leader, standby = pair
     name = installation.environ("controller")["CARRIER_CONTROLLER_LEASE"]
@@ -150,7 +193,7 @@ def test_an_error_in_a_watch_is_lived_through(gated: tuple[Installation, Process
     assert process.process.poll() is None
 
 
-@pytest.mark.parametrize("status", [403, 503])
+@pytest.mark.parametrize("status", [403, 404, 503])
 def test_refused_lists_and_watches_are_asked_for_again(
     gated: tuple[Installation, Process, ApiGate], status: int
 ) -> None:

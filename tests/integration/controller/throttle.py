@@ -22,7 +22,8 @@ class ApiGate:
 
     `shut`: connections are closed without an answer; `cut`: those that stand are closed; `watch_error`: watches are
     answered with an ERROR event of this code; `fail`: what `path` contains is answered with this status; `silent`:
-    watches on which something would come go silent for good.
+    watches on which something would come go silent for good; `hold`: writes whose path contains this text wait,
+    whatever becomes of who sent them, and `late` has what the API server said to each in the end.
     """
 
     def __init__(self, cluster: Any) -> None:
@@ -31,6 +32,9 @@ class ApiGate:
         self.watch_error: int | None = None
         self.fail: dict[str, int] = {}
         self.silent = False
+        self.hold: str | None = None
+        self.held = 0
+        self.late: list[int] = []
         self.requests: list[tuple[str, str]] = []
         self._is_shut = False
         self._loop = asyncio.new_event_loop()
@@ -110,6 +114,12 @@ class ApiGate:
                 return web.json_response(
                     {"kind": "Status", "reason": "Test", "message": "told to", "code": status}, status=status
                 )
+        body = await request.read() or None
+        was_held = False
+        while request.method != "GET" and self.hold is not None and self.hold in request.path_qs:
+            self.held += not was_held
+            was_held = True
+            await asyncio.sleep(0.02)
         watching = "watch" in request.query
         headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP}
         headers["Accept-Encoding"] = "identity"
@@ -126,9 +136,11 @@ class ApiGate:
             await response.write(json.dumps({"type": "ERROR", "object": expired}).encode() + b"\n")
             return response
         async with self._session.request(
-            request.method, self._target.url + request.path_qs, data=await request.read() or None, headers=headers,
+            request.method, self._target.url + request.path_qs, data=body, headers=headers,
             timeout=aiohttp.ClientTimeout(total=None), allow_redirects=False,
         ) as answer:  # fmt: skip
+            if was_held:
+                self.late.append(answer.status)
             response.set_status(answer.status)
             response.headers["Content-Type"] = answer.headers.get("Content-Type", "application/json")
             await response.prepare(request)
