@@ -207,7 +207,7 @@ def _failure(tally: Tally) -> str:
         "" if not last.restarts else " after 1 restart" if last.restarts == 1 else f" after {last.restarts} restarts"
     )
     fails = "1 sidecar does" if len(tally.failing) == 1 else f"{len(tally.failing)} sidecars do"
-    return f"{fails} not run. In {last.pod}{after}: {last.message or 'nothing was said'}"
+    return f"{fails} not keep running. In {last.pod}{after}: {last.message or 'nothing was said'}"
 
 
 def _pods(count: int) -> str:

@@ -78,13 +78,13 @@ def test_failing_sidecars_and_what_they_said() -> None:
     status = fare(4, message="no such queue", waiting="CrashLoopBackOff")
     subject = standing(live_pod(injected_by=ORDERS, status=status))
     assert reasons_of(subject)["Ready"] == "False SidecarsFailing"
-    said = "1 sidecar does not run. In worker-1 after 4 restarts: exit code 2: no such queue"
+    said = "1 sidecar does not keep running. In worker-1 after 4 restarts: exit code 2: no such queue"
     assert findings(subject)["Ready"].message == said
 
 
 def test_a_sidecar_whose_image_cant_be_pulled_has_no_restarts() -> None:
     subject = standing(live_pod(injected_by=ORDERS, status=fare(waiting="ImagePullBackOff")))
-    assert findings(subject)["Ready"].message == "1 sidecar does not run. In worker-1: ImagePullBackOff"
+    assert findings(subject)["Ready"].message == "1 sidecar does not keep running. In worker-1: ImagePullBackOff"
 
 
 def test_where_no_pod_can_have_the_sidecar_all_is_not_well() -> None:
