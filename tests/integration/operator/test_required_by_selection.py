@@ -24,6 +24,7 @@ from tests.integration.operator.conftest import wait_until
 from tests.integration.operator.required import (
     FACTS,
     LABEL,
+    ORDERS,
     WORKER,
     Bindings,
     a_binding,
@@ -55,7 +56,7 @@ def test_the_api_server_finds_nothing_to_complain_about(api: Any, policies: list
             status = admission.read_validating_admission_policy(name).status
             return status is not None and status.observed_generation == 1
 
-        wait_until(looked_at)
+        wait_until(looked_at, 90)
         checking = admission.read_validating_admission_policy(name).status.type_checking
         assert checking is None or not checking.expression_warnings, checking
 
@@ -107,6 +108,23 @@ def test_pods_that_their_binding_does_not_fit_are_refused(
     bind(crd, shop, binding)
     settle(api, crd, shop)
     assert "carrier-orders" in (refusal(api, shop, made.pod) or "")
+
+
+def test_jobs_and_pods_on_the_hosts_network_that_ask_are_refused_by_what_a_binding_shows_only(
+    api: Any, crd: Any, shop: str
+) -> None:
+    asking, naming = ({"carrier.dev/inject": "true"}, {"carrier.dev/binding": "gone"})
+    job = {"restartPolicy": "Never"}
+    bind(crd, shop, ORDERS)
+    settle(api, crd, shop)
+    for words in (asking, naming):
+        assert refusal(api, shop, probe(annotations=words)) is not None
+        assert refusal(api, shop, on(probe(annotations=words), **job)) is None
+        assert refusal(api, shop, on(probe(annotations=words), hostNetwork=True)) is None
+    bind(crd, shop, a_binding("free"))
+    wait_until(lambda: refusal(api, shop, on(probe(annotations=asking), **job)) is not None)
+    assert refusal(api, shop, on(probe(annotations=naming), **job)) is None
+    assert refusal(api, shop, on(probe(annotations=asking), hostNetwork=True)) is None
 
 
 # -- agreement with selection over generated pods ----------------------------------------------------------------------
