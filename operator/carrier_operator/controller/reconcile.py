@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import time
 from typing import Protocol
 
 from carrier_operator.kube.client import ApiError
@@ -72,7 +73,7 @@ class Reconciler:
         if not isinstance(binding, Binding):
             return Standing(binding, Tally(), not_allowed=record.not_allowed)
         there = self._world.census.namespace(binding.namespace)
-        found = tally(there, binding, record.fresh, record.changed_at)
+        found = tally(there, binding, record.fresh, record.changed_at, time.time())
         announced = self._suspender.to_announce(record, binding.spec.suspend, found.injected)
         if announced is not None:
             finding, queue_status = self._queues.latest(record)
@@ -87,7 +88,9 @@ class Reconciler:
             again_s.append(rollout_again_s)
         # Counted once more where calls were made in between: the status is of now.
         if telling is not None or rollout_again_s is not None:
-            found = tally(there, binding, record.fresh, record.changed_at)
+            found = tally(there, binding, record.fresh, record.changed_at, time.time())
+        if found.unproven_s:
+            again_s.append(found.unproven_s + 1.0)
         finding, queue_status = self._queues.latest(record)
         return Standing(binding, found, queue=finding, queue_status=queue_status, telling=telling, rollout=advice)
 

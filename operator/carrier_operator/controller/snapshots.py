@@ -21,6 +21,7 @@ from carrier_operator.inject import DEFAULT_GRACE_S, standing_token
 from carrier_operator.pods import BadPod, Json
 
 MESSAGE_LIMIT = 512  # characters kept of what a sidecar said when it ended
+STEADY_S = 60.0  # a sidecar that ended twice, last after less than this, is not believed before it has run so long
 FAILING_RESTARTS = 3  # restarts from which on a sidecar that is down, or has just ended, counts as failing
 _ANNOTATIONS = (
     pods.INJECT,
@@ -86,6 +87,7 @@ class Sidecar:
         "hash",
         "message",
         "probe_port",
+        "proven_at",
         "restarts",
         "running",
         "starts_suspended",
@@ -102,7 +104,13 @@ class Sidecar:
         self.running = False
         self.restarts = 0
         self.failing = False
+        self.proven_at: float | None = None  # Unix seconds: a running one may as well end again before
         self.message = ""
+
+    def unproven_s(self, now: float) -> float:
+        """How long it has yet to run until it counts as well; 0 when it does. (Nodes' clocks may differ from ours.)"""
+        left_s = 0.0 if self.proven_at is None else self.proven_at - now
+        return left_s if 0 < left_s <= STEADY_S else 0.0
 
 
 class Pod:
@@ -301,11 +309,27 @@ def _fate(sidecar: Sidecar, state: Json) -> None:
     if waiting in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"):
         sidecar.failing = True
         sidecar.message = str(pods.mapping(now, "waiting").get("message") or waiting)[:MESSAGE_LIMIT]
-    elif sidecar.failing and ended:
-        reason, text = ended.get("reason"), str(ended.get("message") or "").strip()
-        telling = reason not in (None, "Error", "Completed")  # those say no more than the code does
-        why = f" ({reason})" if telling else ""
-        sidecar.message = f"exit code {ended.get('exitCode')}{why}" + (f": {text[-MESSAGE_LIMIT:]}" if text else "")
+        return
+    if sidecar.running and not sidecar.failing:
+        sidecar.proven_at = _proven_at(sidecar.restarts, pods.mapping(now, "running"), ended)
+    if ended and (sidecar.failing or sidecar.proven_at is not None):
+        sidecar.message = _last_words(ended)
+
+
+def _last_words(ended: Json) -> str:
+    reason, text = ended.get("reason"), str(ended.get("message") or "").strip()
+    telling = reason not in (None, "Error", "Completed")  # those say no more than the code does
+    why = f" ({reason})" if telling else ""
+    return f"exit code {ended.get('exitCode')}{why}" + (f": {text[-MESSAGE_LIMIT:]}" if text else "")
+
+
+def _proven_at(restarts: int, life: Json, before: Json) -> float | None:
+    """Between two ends of a crash loop a container runs for a moment: that is no recovery."""
+    started = unix_seconds(life.get("startedAt"))
+    began, ended = unix_seconds(before.get("startedAt")), unix_seconds(before.get("finishedAt"))
+    if restarts < 2 or started is None or began is None or ended is None or ended - began >= STEADY_S:
+        return None
+    return started + STEADY_S
 
 
 def _port(address: str | None) -> int | None:

@@ -50,6 +50,7 @@ class Tally:
         "outdated",
         "predating",
         "stale",
+        "unproven_s",
     )
 
     def __init__(self) -> None:
@@ -63,13 +64,14 @@ class Tally:
         self.left_out: list[LeftOut] = []
         self.others: dict[str, int] = {}  # another binding that selects the same pods → how many
         self.grace_short = 0
+        self.unproven_s = 0.0  # after so long a failing sidecar that runs at present may count as well
 
 
-def tally(there: Namespace, binding: Binding, fresh: Collection[str], changed_at: float) -> Tally:
+def tally(there: Namespace, binding: Binding, fresh: Collection[str], changed_at: float, now: float) -> Tally:
     """Counts over the pods that match `binding`.
 
     `fresh`: hashes that a sidecar of this generation can have (rendered suspended, and not); `changed_at`: when the
-    binding's spec last changed (Unix seconds), for telling pods that are older than it.
+    binding's spec last changed (Unix seconds), for telling pods that are older than it; `now`: Unix seconds.
     """
     found = Tally()
     left_out: dict[str, LeftOut] = {}
@@ -88,7 +90,7 @@ def tally(there: Namespace, binding: Binding, fresh: Collection[str], changed_at
             if other != binding.name and not group.shape.names_bindings:
                 found.others[other] = found.others.get(other, 0) + len(group.pods)
         for pod in group.pods.values():
-            _count(found, pod, binding, fresh, changed_at)
+            _count(found, pod, binding, fresh, changed_at, now)
     found.left_out = sorted(left_out.values(), key=lambda it: it.code)
     found.missing.sort(key=lambda it: it.name)
     found.stale.sort(key=lambda it: it.name)
@@ -96,7 +98,7 @@ def tally(there: Namespace, binding: Binding, fresh: Collection[str], changed_at
     return found
 
 
-def _count(found: Tally, pod: Pod, binding: Binding, fresh: Collection[str], changed_at: float) -> None:
+def _count(found: Tally, pod: Pod, binding: Binding, fresh: Collection[str], changed_at: float, now: float) -> None:
     sidecar = pod.sidecar_of(binding.name)
     if sidecar is None:
         found.missing.append(pod)
@@ -104,7 +106,10 @@ def _count(found: Tally, pod: Pod, binding: Binding, fresh: Collection[str], cha
         found.predating += pod.created <= changed_at
         return
     found.injected.append((pod, sidecar))
-    if sidecar.failing:
+    unproven_s = sidecar.unproven_s(now)
+    if unproven_s:
+        found.unproven_s = min(found.unproven_s or unproven_s, unproven_s)
+    if sidecar.failing or unproven_s:
         found.failing.append(Failing(pod.name, sidecar.restarts, sidecar.message))
     if sidecar.hash in fresh:
         return

@@ -70,12 +70,17 @@ def fare(
     waiting: str | None = None,
     name: str = "carrier-orders",
     reason: str = "Error",
+    lived: tuple[float, float] | None = None,
+    since: float | None = None,
 ) -> dict[str, Any]:
-    """A pod's status in which the sidecar has restarted so often."""
+    """A pod's status in which the sidecar has restarted so often; its last life, and when the present one began."""
     state: dict[str, Any] = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+    if since is not None:
+        state["running"]["startedAt"] = at(since)
     entry = {"name": name, "restartCount": restarts, "state": state, "ready": waiting is None}
     if restarts:
-        entry["lastState"] = {"terminated": {"exitCode": 2, "message": message, "reason": reason}}
+        times = {} if lived is None else {"startedAt": at(lived[0]), "finishedAt": at(lived[1])}
+        entry["lastState"] = {"terminated": {"exitCode": 2, "message": message, "reason": reason, **times}}
     return {"initContainerStatuses": [entry]}
 
 
@@ -95,5 +100,5 @@ class Shop:
     def read(self, document: dict[str, Any]) -> Pod | None:
         return snapshot(document, self.census.shapes)
 
-    def tally(self, binding: Binding, *, changed_at: float = 2000.0) -> Tally:
-        return tally(self.census.namespace("shop"), binding, {rendered_hash(binding, CLUSTER)}, changed_at)
+    def tally(self, binding: Binding, *, changed_at: float = 2000.0, now: float = 1e10) -> Tally:
+        return tally(self.census.namespace("shop"), binding, {rendered_hash(binding, CLUSTER)}, changed_at, now)

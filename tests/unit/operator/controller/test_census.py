@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ from carrier_operator.container import ClusterFacts
 from carrier_operator.controller.census import WORKLOADS
 from carrier_operator.models import Binding, BindingSpec
 from carrier_operator.policy import Unaccepted
-from tests.unit.operator.controller.live import Shop, live_pod
+from tests.unit.operator.controller.live import Shop, fare, live_pod
 from tests.unit.operator.pods_for_tests import QUEUE, binding, unaccepted
 
 ORDERS = binding(selector={"app": "worker"})
@@ -193,3 +194,25 @@ def _decided(shop: Shop) -> dict[str, tuple[list[str], list[tuple[str, str | Non
         for pod in group.pods:
             found[pod] = (list(group.chosen), [(it.skip.code, it.binding) for it in group.skipped])
     return found
+
+
+@pytest.mark.parametrize(
+    ("restarts", "lived", "now", "again_s"),
+    [
+        (2, (5000, 5001), 5015, 55.0),  # a moment in which a crash loop runs
+        (2, (5000, 5001), 5069, 1.0),
+        (2, (5000, 5001), 5070, 0.0),  # it has run for a minute
+        (1, (5000, 5001), 5015, 0.0),  # once is no loop
+        (9, (4000, 5001), 5015, 0.0),  # it had run for long
+        (2, (5000, 5001), 1000, 0.0),  # the node's clock is far from ours
+    ],
+)
+def test_a_sidecar_that_just_runs_again_in_a_crash_loop_still_fails(
+    restarts: int, lived: tuple[float, float], now: float, again_s: float
+) -> None:
+    shop = Shop(ORDERS)
+    status = fare(restarts, message="no such queue", lived=lived, since=5010)
+    shop.put(live_pod("a", injected_by=ORDERS, status=status))
+    found = shop.tally(ORDERS, now=now)
+    assert found.unproven_s == again_s
+    assert [it.message for it in found.failing] == (["exit code 2: no such queue"] if again_s else [])

@@ -160,6 +160,24 @@ def test_what_is_so_is_written_once() -> None:
     scene(test)
 
 
+def test_a_sidecar_that_runs_for_a_moment_between_two_ends_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [5015.0]
+    monkeypatch.setattr("time.time", lambda: clock[0])
+
+    async def test(api: Api, leader: Leader) -> None:
+        leader.sync()
+        for status in (fare(1, waiting="CrashLoopBackOff"), fare(2, lived=(5000, 5001), since=5010)):
+            leader.world.put_pod(live_pod("a", injected_by=leader.binding(), status=status))
+            again_s = await leader.look()
+            assert leader.ready() == "False SidecarsFailing"
+        assert again_s == pytest.approx(56.0)
+        clock[0] += 56
+        assert await leader.look() is None
+        assert leader.ready() == "True MessagesFlow"
+
+    scene(test)
+
+
 def test_every_write_of_a_status_carries_the_version_that_it_was_decided_on() -> None:
     """So the late write of a former leader fails, and what the next one wrote stays."""
 
