@@ -177,6 +177,7 @@ def test_by_default_the_command_is_said_and_nothing_restarted(world: Rollouts) -
 @side_by_side
 def test_a_change_restarts_where_that_is_asked_for(world: Rollouts) -> None:
     bound = {name: world.make("Deployment", name, world.idle(name), replicas=1) for name in ("follows", "stays")}
+    wait_until(lambda: all(workload.pods() for workload in bound.values()), "there are pods")
     # As in the first test, and all of it again for the change.
     world.world.bind("follows", rollout="OnChange")
     world.world.bind("stays", rollout="Missing")

@@ -283,7 +283,8 @@ ROLLOUT_IN_VAIN = _reason(
     "RolloutInVain",
     "A workload was restarted once for this generation and pod template, and its new pods "
     "miss the sidecar again. It is not restarted a second time.",
-    "Run `carrierctl check` and `carrierctl why`.",
+    "Run `carrierctl check` and `carrierctl why`; when the cause is mended, restart the workload yourself "
+    "(`kubectl rollout restart`). The rollout then goes on.",
 )
 ROLLOUT_LEFT = _reason(
     ADVICE,

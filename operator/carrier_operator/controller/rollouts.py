@@ -20,10 +20,13 @@ from .writing import MERGE_PATCH, Writer
 
 logger = logging.getLogger(__name__)
 
-AGAIN_S = 5.0  # between two looks while there is something to restart
+AGAIN_S = 5.0  # between two looks while something is to be restarted, or was
+RARELY_S = 30.0  # where only what can't be restarted is left: it may be one day
 WORKLOADS_AT_ONCE = 50  # that are looked at for one binding; the rest come when these are mended
 INJECTORS_KNOW_S = 5.0  # so long after a binding's change, every injector's watch has brought it
 INJECTORS_ARE_CALLED_S = 2.0  # so long after one is ready, its Service leads to it
+
+_UNDER_WAY = (reasons.ROLLOUT_UNDER_WAY, reasons.ROLLOUT_STOPPED)
 
 
 class Rollouts:
@@ -63,7 +66,9 @@ class Rollouts:
             advice.append(Advice(reasons.ROLLOUT_WAITS, "no injector is ready."))
         elif step.restart is not None and time.time() - record.changed_at >= INJECTORS_KNOW_S:
             await self._restart(record, binding, step.restart)
-        return advice, AGAIN_S
+        if step.restart is not None or any(it.reason in _UNDER_WAY for it in advice):
+            return advice, AGAIN_S
+        return advice, RARELY_S if to_mend else None
 
     def _injectors_ready(self) -> bool:
         """For long enough that the API server calls them."""

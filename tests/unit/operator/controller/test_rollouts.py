@@ -88,6 +88,7 @@ class Scene:
         self.api = ApiServer()
         self.shop = Shop(MISSING)
         self.injecting = True
+        self.again_s: float | None = None
         self.rollouts = self.new_leader()
         metadata = {"name": "orders", "namespace": "shop", "uid": UID, "generation": 1, "creationTimestamp": at(1000)}
         spec = {"selector": {"matchLabels": {"app": "worker"}}, "queue": QUEUE, "rollout": "Missing"}
@@ -101,8 +102,13 @@ class Scene:
     def look(self) -> list[str]:
         """What is said, by reason and message."""
         found = self.shop.tally(MISSING, changed_at=1000)
-        advice, _ = asyncio.run(self.rollouts.look(self.record, found))
+        advice, self.again_s = asyncio.run(self.rollouts.look(self.record, found))
         return [it.text for it in advice]
+
+    def again(self) -> float | None:
+        """After how many seconds it would look again (None: when something changes)."""
+        self.look()
+        return self.again_s
 
     def look_again(self) -> list[str]:
         self.look()
@@ -180,3 +186,18 @@ def test_pods_whose_deployment_is_gone_are_left(scene: Scene) -> None:
     scene.shop.put(live_pod("worker-1"))
     scene.shop.put(live_pod("bare", owner=None))
     assert scene.look_again() == ["RolloutLeft: bare, worker-1."]
+
+
+def test_looks_are_as_frequent_as_something_may_change_unseen(scene: Scene) -> None:
+    scene.api.put("Deployment", "worker")
+    scene.shop.put(live_pod("ours", injected_by=MISSING, ready=False))
+    assert scene.again() is None, "an unready pod is no concern of a rollout; when it changes that is seen"
+    scene.shop.put(live_pod("bare", owner=None))
+    assert scene.again() == rollouts.RARELY_S
+    scene.shop.put(live_pod("worker-1"))
+    assert scene.again() == rollouts.AGAIN_S
+    under_way = scene.api.put("Deployment", "worker", complete=False)
+    patch = restart_patch(read_workload({**under_way, "kind": "Deployment"}), MISSING, UID, "now")
+    under_way["metadata"]["annotations"] = patch["metadata"]["annotations"]
+    assert scene.look() == ["RolloutLeft: bare.", "RolloutUnderWay: deployment/worker."]
+    assert scene.again() == rollouts.AGAIN_S
