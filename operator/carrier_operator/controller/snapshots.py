@@ -281,7 +281,9 @@ def _sidecars(document: Mapping[str, Any], status: Json) -> tuple[Sidecar, ...]:
     token = standing_token(document)
     host_network = pods.host_network(document)
     states = {
-        it.get("name"): it for key in ("initContainerStatuses", "containerStatuses") for it in pods.objects(status, key)
+        str(it.get("name")): it
+        for key in ("initContainerStatuses", "containerStatuses")
+        for it in pods.objects(status, key)
     }
     out = []
     for name, container in ours.items():

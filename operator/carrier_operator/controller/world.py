@@ -58,7 +58,8 @@ class BindingRecord:
 def _changed_at(metadata: dict[str, Any]) -> float:
     """The API server keeps no such time; the managers of fields outside the status come nearest."""
     times = [unix_seconds(metadata.get("creationTimestamp")) or 0.0]
-    for entry in metadata.get("managedFields") or ():
+    managers = metadata.get("managedFields")
+    for entry in managers if isinstance(managers, list) else ():
         if isinstance(entry, dict) and not entry.get("subresource"):
             times.append(unix_seconds(entry.get("time")) or 0.0)
     return max(times)

@@ -1,4 +1,4 @@
-"""Whatever shape an object has that the API server hands to the controller: it ends nothing, and the next one is read."""
+"""Whatever shape an object has that the controller is handed: it ends nothing, and the next one is read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BINDING: dict[str, Any] = {
                "queue": {"url": "x"}},
 }  # fmt: skip
 POD = live_pod(injected_by=binding(selector={"app": "worker"}), status=fare(5, message="x", waiting="CrashLoopBackOff"))
-JUNK = [
+JUNK: list[Any] = [
     None, True, 0, -1, 10**400, 1e308, "", "x" * 5000, "\x00", "9" * 400 + "h", [], {}, [None], [{}], {"": None},
     {"a": {"b": {}}}, ["a"] * 300, "169.254.169.254", "0001-01-01T00:00:00", "{", "é",
 ]  # fmt: skip
