@@ -177,7 +177,8 @@ def test_an_outage_for_everybody_and_back() -> None:
         api.away.clear()
         began = now()
         await led_by(second)
-        assert now() - began < 23.5  # a call without answer (4 s), a pause (2), the holder's 15 as seen from here, a look (2)
+        # A call without an answer (4 s), a pause (2), the holder's 15 as seen from here, a look (2).
+        assert now() - began < 23.5
         assert not first.may_write()
 
     play(scene)
