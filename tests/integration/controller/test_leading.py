@@ -11,6 +11,7 @@ from typing import Any
 import kubernetes
 import pytest
 
+from carrier_operator.kube.client import PAGE
 from tests.integration.controller.rig import Installation, Process, wait_until
 from tests.integration.controller.test_suspending import FakeSidecar, ready, running
 from tests.integration.controller.throttle import ApiGate
@@ -206,6 +207,25 @@ def test_refused_lists_and_watches_are_asked_for_again(
     installation.pod(namespace, "a")
     gate.fail = {}
     wait_until(lambda: installation.counts(namespace).get("missing") == 1, timeout_s=40)
+    assert process.process.poll() is None
+
+
+def test_lists_whose_later_pages_have_expired_begin_anew(gated: tuple[Installation, Process, ApiGate]) -> None:
+    """Of more bindings than a page has: the version of the first page is forgotten when the second is asked for."""
+    installation, process, gate = gated
+    namespace = installation.new_namespace()
+    for number in range(PAGE + 5):
+        installation.bind(namespace, f"b{number}")
+    wait_until(lambda: process.metric("carrier_controller_bindings") >= PAGE + 5)
+    gate.fail = {"continue=": 410}
+    gate.cut()
+    wait_until(lambda: any("continue=" in path for _, path in gate.requests))
+    time.sleep(3)
+    installation.unbind(namespace, "b7")
+    installation.bind(namespace)
+    gate.fail = {}
+    wait_until(lambda: installation.condition(namespace, "Ready") == "True NoPods", timeout_s=60)
+    wait_until(lambda: process.metric("carrier_controller_bindings") == PAGE + 5, timeout_s=60)
     assert process.process.poll() is None
 
 
