@@ -122,6 +122,17 @@ def test_which_binding_is_answered_with_their_names() -> None:
     assert "by-name, by-name-2" in verdict.skipped[0].message
 
 
+def test_of_thousands_of_names_the_first_are_answered_and_the_rest_in_one_word() -> None:
+    names = ",".join(f"b{number}" for number in range(50_000))
+    verdict = selection.select(selection.Facts(ask(names=names), [], native=True))
+    assert len(verdict.skipped) == selection.NAMES_LIMIT + 1
+    assert verdict.skipped[-1].skip is selection.TOO_MANY
+    as_many = ",".join(f"b{number}" for number in range(selection.NAMES_LIMIT))
+    assert selection.TOO_MANY not in {
+        it.skip for it in selection.select(selection.Facts(ask(names=as_many), [], native=True)).skipped
+    }
+
+
 @pytest.mark.parametrize("word", ["x" * 500, "ü" * 300])
 def test_no_message_is_longer_than_a_warning_may_be(word: str) -> None:
     for subject in (ask(word), ask(names=word)):

@@ -293,6 +293,28 @@ def test_a_leader_that_ends_in_the_midst_of_telling_leaves_nobody_suspended() ->
     scene(test)
 
 
+def test_what_was_told_is_told_back_and_to_a_container_that_restarted_again() -> None:
+    async def test(api: Api, leader: Leader) -> None:
+        running(leader, "a")
+        running(leader, "b")
+        bind(api, suspend=True, generation=2)
+        await leader.look()
+        assert sorted(leader.told) == [("a", "suspend"), ("b", "suspend")]
+        leader.told.clear()
+        bind(api, suspend=False, generation=3)
+        leader.deaf = {"b"}
+        await leader.look()
+        assert leader.ready() == "False Resuming"
+        leader.deaf = set()
+        await leader.look()
+        assert sorted(leader.told) == [("a", "resume"), ("b", "resume")]
+        assert leader.ready() == "True MessagesFlow"
+        await leader.look()
+        assert len(leader.told) == 2
+
+    scene(test)
+
+
 def test_who_does_not_answer_is_named_and_asked_again() -> None:
     async def test(api: Api, leader: Leader) -> None:
         for name in "abc":
