@@ -16,6 +16,7 @@ import aiohttp
 
 from . import reasons
 from .conditions import Telling
+from .queue_check import is_off_limits
 from .snapshots import Pod, Sidecar
 from .world import BindingRecord
 
@@ -109,6 +110,8 @@ class Suspender:
         """One sidecar's answer. The address is the pod's own, the token has nothing that could lead elsewhere."""
         if sidecar.probe_port is None or pod.ip is None or not sidecar.token or not _TOKEN.fullmatch(sidecar.token):
             return False
+        if not _is_a_pods(pod.ip):
+            return False
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -123,6 +126,14 @@ class Suspender:
                 "a sidecar does not answer", extra={"fields": {"pod": pod.name, "error": type(error).__name__}}
             )
             return False
+
+
+def _is_a_pods(address: str) -> bool:
+    """Who may write a pod's status could lead us to a machine's own services: those are not called."""
+    try:
+        return not is_off_limits(address)
+    except ValueError:
+        return False
 
 
 def _was_suspended(record: BindingRecord) -> bool:

@@ -15,7 +15,7 @@ from carrier_operator.controller.conditions import (
     transitions,
 )
 from carrier_operator.controller.tally import Tally
-from carrier_operator.policy import Unaccepted
+from carrier_operator.policy import Policy, Unaccepted, read_binding
 from carrier_operator.status import BindingStatus
 from tests.unit.operator.controller.live import Shop, fare, live_pod
 from tests.unit.operator.pods_for_tests import binding, unaccepted
@@ -104,6 +104,14 @@ def test_a_binding_that_somebody_keeps_from_going_says_so() -> None:
     )  # fmt: skip
     bad = Unaccepted("orders", "shop", ("x",), deleting=True)
     assert reasons_of(Standing(bad, Tally()))["Ready"] == "False BeingDeleted"
+
+
+def test_a_name_that_is_too_long_for_a_container_is_not_accepted() -> None:
+    """The CRD refuses it; one that was made before the rule stands."""
+    metadata = {"name": "x" * 41, "namespace": "shop"}
+    bad = read_binding({"metadata": metadata, "spec": {"queue": {"name": "q", "region": "us-west-2"}}}, Policy())
+    accepted = findings(Standing(bad, Tally()))["Accepted"]
+    assert (accepted.reason, "at most 40" in accepted.message) == (reasons.INVALID, True)
 
 
 def test_an_unaccepted_binding() -> None:

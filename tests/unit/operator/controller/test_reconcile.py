@@ -16,6 +16,7 @@ from carrier_operator.controller.lease import Elector, Record
 from carrier_operator.controller.notices import Notices
 from carrier_operator.controller.reconcile import Reconciler
 from carrier_operator.controller.rollouts import Rollouts
+from carrier_operator.controller.snapshots import Shapes, snapshot
 from carrier_operator.controller.suspending import Suspender
 from carrier_operator.controller.work_queue import WorkQueue
 from carrier_operator.controller.world import BindingRecord, World
@@ -311,6 +312,22 @@ def test_what_was_told_is_told_back_and_to_a_container_that_restarted_again() ->
         assert leader.ready() == "True MessagesFlow"
         await leader.look()
         assert len(leader.told) == 2
+
+    scene(test)
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "host.example", "1.2.3.4/x"]
+)
+def test_an_address_that_is_no_pods_is_not_called(address: str) -> None:
+    async def test(api: Api, leader: Leader) -> None:
+        leader.sync()
+        status = {**fare(), "podIP": address}
+        pod = snapshot(live_pod("a", injected_by=leader.binding(), status=status), Shapes())
+        assert pod is not None
+        suspender = Suspender(lambda: None)
+        assert await suspender._call(pod, pod.sidecars[0], "suspend") is False
+        assert suspender._session is None
 
     scene(test)
 
