@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -89,6 +90,7 @@ class BindingsWatch:
         restarted: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self.synced = asyncio.Event()
+        self.heard_at: float | None = None  # when bindings were last heard of (monotonic)
         self._restarted = restarted
         self._client = client
         self._config = config
@@ -170,6 +172,7 @@ class BindingsWatch:
     def _event(self, kind: str | None, document: dict[str, Any]) -> None:
         """In our own loop: what kopf has seen. `kind` is None for what it has listed."""
         metadata = document["metadata"]
+        self.heard_at = time.monotonic()
         if kind == "DELETED":
             self._world.drop_binding(str(metadata["namespace"]), str(metadata["name"]), str(metadata["uid"]))
             return
@@ -210,6 +213,7 @@ class BindingsWatch:
                 listed.add((metadata["namespace"], metadata["name"], metadata["uid"]))
                 self._world.put_binding(document)
         self._audit_soon.clear()
+        self.heard_at = time.monotonic()
         for (namespace, name), record in list(self._world.bindings.items()):
             # One that is newer than the list was made meanwhile.
             if (namespace, name, record.uid) not in listed and not newer(record.resource_version, version):

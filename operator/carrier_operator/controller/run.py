@@ -146,7 +146,13 @@ class Controller:
         if settings.native == "auto":
             feed = NodeFeed(world)
             reflectors.append(Reflector(client, "/api/v1/nodes", feed, clock=time.monotonic, restarted=restarted))
+
+        def age_s() -> float | None:
+            heard = [*(it.heard_at for it in reflectors), watch.heard_at]
+            return max((time.monotonic() - it for it in heard if it is not None), default=None)
+
         self._telemetry.attach(
+            Gauge("carrier_controller_cache_age_seconds", "Since pods, nodes or bindings were last heard of.", age_s),
             Gauge("carrier_controller_bindings", "Bindings known.", lambda: float(len(world.bindings))),
             Gauge("carrier_controller_pods", "Pods known.", lambda: float(world.census.pods)),
             Gauge("carrier_controller_queue", "Bindings waiting for a look.", lambda: float(len(queue))),

@@ -203,6 +203,7 @@ def test_refused_lists_and_watches_are_asked_for_again(
     gate.fail = {"/api/v1/pods": status, "/carrierbindings?": status}
     gate.cut()
     time.sleep(5)
+    assert 4 < process.metric("carrier_controller_cache_age_seconds") < 60
     installation.bind(namespace)
     installation.pod(namespace, "a")
     gate.fail = {}
