@@ -29,8 +29,10 @@ TIERS = {
     "integration": ["tests/integration"],
     "e2e": ["e2e"],
 }
-# Scenarios wait most of their time. With clusters every worker would have one of its own.
-WORKERS = {"test": "2", "scenario": "4", "integration": "0", "e2e": "0"}
+# Scenarios and the controller's tests wait most of their time. With clusters every worker has one of its own (0.6 GB, and
+# more with pods), and keeps to whole modules, which start processes of their own.
+WORKERS = {"test": "2", "scenario": "4", "integration": "2", "e2e": "0"}
+DISTRIBUTION = {"integration": "loadfile"}
 NO_TESTS_COLLECTED = 5
 
 
@@ -67,8 +69,10 @@ def run_pytest(tier: str, extra: list[str]) -> tuple[Step, dict[str, int]]:
     if not folders:
         return Step("pytest", True, 0.0, "no tests there"), {}
     argv = [str(BIN / "python"), "-m", "pytest", "-q", *folders, *extra]
-    if WORKERS[tier] != "0" and not any(word.startswith("-n") for word in extra):
-        argv += ["-n", WORKERS[tier], "--dist", "worksteal"]
+    # A cluster that was given is one for all.
+    alone = WORKERS[tier] == "0" or (tier == "integration" and "KUBECONFIG" in os.environ)
+    if not alone and not any(word.startswith("-n") for word in extra):
+        argv += ["-n", WORKERS[tier], "--dist", DISTRIBUTION.get(tier, "worksteal")]
     started = time.monotonic()
     seen: dict[str, int] = {}
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0) as process:

@@ -90,6 +90,8 @@ def test_check_of_an_installation_that_works(serving: Serving, capsys: pytest.Ca
     url = _url(serving)
     as_chart(serving)
     wait_until(lambda: serving.trusted() == before)
+    # It looks at all namespaces, and those of other tests may still be on their way out.
+    wait_until(lambda: outcomes(serving, capsys)["bindings"] == "ok", timeout_s=90)
     found = outcomes(serving, capsys)
     by_url(serving, url)
     assert {name for name, outcome in found.items() if outcome != "ok"} == {"webhook answers"}
