@@ -156,8 +156,8 @@ def test_jobs_count_where_every_kubelet_that_can_be_there_knows_native_sidecars(
         "carrier", "carrier-system", "--kube-version", version, "--set-string", f"nativeSidecars={word}"
     )
     policy = next(it for it in policies_of(documents) if "paramKind" in it["spec"])
-    (usable,) = (it["expression"] for it in policy["spec"]["variables"] if it["name"] == "usable")
-    assert ("['Native', 'Auto']" in usable) is native
+    conditions = {it["name"]: it["expression"] for it in policy["spec"]["matchConditions"]}
+    assert ("['Native', 'Auto']" in conditions["pod-stays-or-sidecar-is-native"]) is native
 
 
 def test_the_chart_leaves_them_out_where_they_are_not_known_or_not_wanted() -> None:
