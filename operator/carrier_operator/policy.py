@@ -121,6 +121,7 @@ def read_binding(document: Mapping[str, Any], policy: Policy) -> Binding | Unacc
     return Binding(name, namespace, spec, generation=generation, deleting=deleting)
 
 
+_NONE: set[str] = set()  # which fields were written out is not asked
 _PARTS: weakref.WeakValueDictionary[tuple[type[Shape], str], Shape] = weakref.WeakValueDictionary()
 
 
@@ -129,11 +130,10 @@ def _with_common_parts(spec: BindingSpec) -> BindingSpec:
     their defaults. Of 5,000 bindings this is half the memory.
     """
     parts = {
-        name: _PARTS.setdefault((type(part), part.model_dump_json()), part)
+        name: _PARTS.setdefault((type(part), part.model_dump_json()), part) if isinstance(part, Shape) else part
         for name, part in spec
-        if isinstance(part, Shape)
     }
-    return spec.model_copy(update=parts)
+    return BindingSpec.model_construct(_NONE, **parts)
 
 
 def describe(error: ValidationError) -> list[str]:

@@ -7,12 +7,15 @@ Filled by reflectors, read by the webhook. Bindings are validated once, when the
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from typing import Any
 
 from carrier_operator.models import Binding
 from carrier_operator.policy import Policy, Unaccepted, read_binding
 
 NATIVE_SINCE = (1, 29)
+
+Name = tuple[str, str]  # namespace (empty for nodes) and name
 
 
 class BindingStore:
@@ -29,29 +32,27 @@ class BindingStore:
         """The bindings of one namespace."""
         return list(self._by_namespace.get(namespace, {}).values())
 
-    def reduce(self, document: dict[str, Any]) -> Binding | Unaccepted:
-        """The object as a binding, accepted or not."""
-        return read_binding(document, self._policy)
-
-    def replace(self, objects: list[Any]) -> None:
-        """These are all bindings there are."""
-        fresh: dict[str, dict[str, Binding | Unaccepted]] = {}
-        for found in objects:
-            fresh.setdefault(found.namespace, {})[found.name] = found
-        self._by_namespace = fresh
-
     def put(self, document: dict[str, Any]) -> None:
         """A binding is new or changed."""
-        found = self.reduce(document)
+        found = read_binding(document, self._policy)
         self._by_namespace.setdefault(found.namespace, {})[found.name] = found
 
     def drop(self, document: dict[str, Any]) -> None:
         """A binding is gone."""
-        found = self.reduce(document)
-        there = self._by_namespace.get(found.namespace, {})
-        there.pop(found.name, None)
+        self._drop(*_name(document))
+
+    def keep_only(self, names: Set[Name]) -> None:
+        """These are all bindings there are."""
+        known = [(namespace, name) for namespace, there in self._by_namespace.items() for name in there]
+        for name in known:
+            if name not in names:
+                self._drop(*name)
+
+    def _drop(self, namespace: str, name: str) -> None:
+        there = self._by_namespace.get(namespace, {})
+        there.pop(name, None)
         if not there:
-            self._by_namespace.pop(found.namespace, None)
+            self._by_namespace.pop(namespace, None)
 
 
 class NodeStore:
@@ -64,25 +65,20 @@ class NodeStore:
         """Can every node's kubelet run native sidecars? No, where no node is known."""
         return bool(self._versions) and min(self._versions.values()) >= NATIVE_SINCE
 
-    def reduce(self, document: dict[str, Any]) -> tuple[str, tuple[int, int]]:
-        """Name and version; an unreadable version counts as old."""
-        metadata = document.get("metadata") or {}
+    def put(self, document: dict[str, Any]) -> None:
+        """A node is new or changed. An unreadable version counts as old."""
         info = (document.get("status") or {}).get("nodeInfo") or {}
         match = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})", str(info.get("kubeletVersion") or ""))
-        return str(metadata.get("name") or ""), (int(match[1]), int(match[2])) if match else (0, 0)
-
-    def replace(self, objects: list[Any]) -> None:
-        """These are all nodes there are."""
-        self._versions = dict(objects)
-
-    def put(self, document: dict[str, Any]) -> None:
-        """A node is new or changed."""
-        name, version = self.reduce(document)
-        self._versions[name] = version
+        self._versions[_name(document)[1]] = (int(match[1]), int(match[2])) if match else (0, 0)
 
     def drop(self, document: dict[str, Any]) -> None:
         """A node is gone."""
-        self._versions.pop(self.reduce(document)[0], None)
+        self._versions.pop(_name(document)[1], None)
+
+    def keep_only(self, names: Set[Name]) -> None:
+        """These are all nodes there are."""
+        for name in self._versions.keys() - {name for _, name in names}:
+            del self._versions[name]
 
 
 class QuotaStore:
@@ -92,27 +88,22 @@ class QuotaStore:
         self.namespaces: frozenset[str] = frozenset()
         self._quotas: set[tuple[str, str]] = set()
 
-    def reduce(self, document: dict[str, Any]) -> tuple[str, str] | None:
-        """Namespace and name, if the quota is one over limits.cpu. Scopes are not looked at: a limit more does no
-        harm.
-        """
-        hard = (document.get("spec") or {}).get("hard") or {}
-        return _name(document) if "limits.cpu" in hard else None
-
-    def replace(self, objects: list[Any]) -> None:
-        """These are all quotas there are."""
-        self._keep({found for found in objects if found is not None})
-
     def put(self, document: dict[str, Any]) -> None:
-        """A quota is new or changed; mostly what it has counted changed, which is nothing to us."""
-        if self.reduce(document) is None:
-            self.drop(document)
-        else:
+        """A quota is new or changed; mostly what it has counted changed, which is nothing to us. Scopes are not looked
+        at: a limit more does no harm.
+        """
+        if "limits.cpu" in ((document.get("spec") or {}).get("hard") or {}):
             self._keep(self._quotas | {_name(document)})
+        else:
+            self.drop(document)
 
     def drop(self, document: dict[str, Any]) -> None:
         """A quota is gone."""
         self._keep(self._quotas - {_name(document)})
+
+    def keep_only(self, names: Set[Name]) -> None:
+        """These are all quotas there are."""
+        self._keep(self._quotas & names)
 
     def _keep(self, quotas: set[tuple[str, str]]) -> None:
         if quotas != self._quotas:
@@ -120,6 +111,6 @@ class QuotaStore:
             self.namespaces = frozenset(namespace for namespace, _ in quotas)
 
 
-def _name(document: dict[str, Any]) -> tuple[str, str]:
+def _name(document: dict[str, Any]) -> Name:
     metadata = document.get("metadata") or {}
-    return str(metadata.get("namespace")), str(metadata.get("name"))
+    return str(metadata.get("namespace") or ""), str(metadata.get("name") or "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 
@@ -15,15 +15,6 @@ class OneObject:
         self.document: dict[str, Any] | None = None
         self._changed = changed
 
-    def reduce(self, document: dict[str, Any]) -> dict[str, Any]:
-        """All of it."""
-        return document
-
-    def replace(self, objects: list[Any]) -> None:
-        """The object, or none."""
-        self.document = objects[0] if objects else None
-        self._changed()
-
     def put(self, document: dict[str, Any]) -> None:
         """It is new or changed."""
         self.document = document
@@ -32,6 +23,12 @@ class OneObject:
     def drop(self, document: dict[str, Any]) -> None:
         """It is gone."""
         self.document = None
+        self._changed()
+
+    def keep_only(self, names: Set[tuple[str, str]]) -> None:
+        """It is there, or it is not: that is known now."""
+        if not names:
+            self.document = None
         self._changed()
 
     @property

@@ -7,7 +7,7 @@ after before each of the three is known in full: counts over half a list would b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from carrier_operator.container import ClusterFacts, rendered_hash
@@ -16,7 +16,7 @@ from carrier_operator.policy import Policy, Unaccepted, read_binding
 from carrier_operator.stores import NodeStore
 
 from .census import Census, Key
-from .snapshots import Pod, snapshot, unix_seconds
+from .snapshots import snapshot, unix_seconds
 
 Mark = Callable[[Key], None]
 
@@ -146,10 +146,6 @@ class World:
         else:
             self._mark_all(self.census.put_pod(pod))
 
-    def put_snapshot(self, pod: Pod) -> None:
-        """The same, of a pod that was read already."""
-        self._mark_all(self.census.put_pod(pod))
-
     def drop_pod(self, namespace: str, name: str) -> None:
         """A pod is gone."""
         self._mark_all(self.census.drop_pod(namespace, name))
@@ -172,22 +168,6 @@ class PodFeed:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def reduce(self, document: dict[str, Any]) -> Pod | None:
-        """The pod's snapshot: what stays of it while the rest of the list comes."""
-        return snapshot(document, self._world.census.shapes)
-
-    def replace(self, objects: list[Any]) -> None:
-        """These are all pods there are."""
-        listed: set[tuple[str, str]] = set()
-        for pod in objects:
-            if pod is not None:
-                listed.add((pod.namespace, pod.name))
-                self._world.put_snapshot(pod)
-        known = [(it.name, pod) for it in self._world.census.namespaces.values() for pod in it.pods]
-        for namespace, name in known:
-            if (namespace, name) not in listed:
-                self._world.drop_pod(namespace, name)
-
     def put(self, document: dict[str, Any]) -> None:
         """A pod is new or changed."""
         self._world.put_pod(document)
@@ -197,6 +177,13 @@ class PodFeed:
         metadata = document["metadata"]
         self._world.drop_pod(str(metadata["namespace"]), str(metadata["name"]))
 
+    def keep_only(self, names: Set[tuple[str, str]]) -> None:
+        """These are all pods there are."""
+        known = [(it.name, pod) for it in self._world.census.namespaces.values() for pod in it.pods]
+        for namespace, name in known:
+            if (namespace, name) not in names:
+                self._world.drop_pod(namespace, name)
+
 
 class NodeFeed:
     """The reflector's store for nodes."""
@@ -204,15 +191,6 @@ class NodeFeed:
     def __init__(self, world: World) -> None:
         self._world = world
         self._nodes = NodeStore()
-
-    def reduce(self, document: dict[str, Any]) -> tuple[str, tuple[int, int]]:
-        """Name and version."""
-        return self._nodes.reduce(document)
-
-    def replace(self, objects: list[Any]) -> None:
-        """These are all nodes there are."""
-        self._nodes.replace(objects)
-        self._world.put_native(self._nodes.all_native())
 
     def put(self, document: dict[str, Any]) -> None:
         """A node is new or changed."""
@@ -222,4 +200,9 @@ class NodeFeed:
     def drop(self, document: dict[str, Any]) -> None:
         """A node is gone."""
         self._nodes.drop(document)
+        self._world.put_native(self._nodes.all_native())
+
+    def keep_only(self, names: Set[tuple[str, str]]) -> None:
+        """These are all nodes there are."""
+        self._nodes.keep_only(names)
         self._world.put_native(self._nodes.all_native())

@@ -82,7 +82,8 @@ class ClusterSource:
     def all_native(self) -> bool:
         """Can every node's kubelet run native sidecars? ClusterTrouble."""
         nodes = NodeStore()
-        nodes.replace([nodes.reduce(item) for item in self._run(self._items("/api/v1/nodes"))])
+        for item in self._run(self._items("/api/v1/nodes")):
+            nodes.put(item)
         return nodes.all_native()
 
     @staticmethod

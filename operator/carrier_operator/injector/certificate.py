@@ -13,6 +13,7 @@ import logging
 import os
 import ssl
 import tempfile
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -116,15 +117,6 @@ class SecretStore:
     def __init__(self, serving: ServingCertificate) -> None:
         self._serving = serving
 
-    def reduce(self, document: dict[str, Any]) -> dict[str, Any]:
-        """The Secret itself."""
-        return document
-
-    def replace(self, objects: list[Any]) -> None:
-        """The Secret, or nothing if it is not there (yet)."""
-        for document in objects:
-            self.put(document)
-
     def put(self, document: dict[str, Any]) -> None:
         """The Secret is new or changed."""
         data = document.get("data") or {}
@@ -138,3 +130,6 @@ class SecretStore:
     def drop(self, document: dict[str, Any]) -> None:
         """The Secret is gone: what was served stays served."""
         logger.warning("the certificate's Secret is gone; the last one stays in use")
+
+    def keep_only(self, names: Set[tuple[str, str]]) -> None:
+        """Nothing to do: without the Secret, too, what was served stays served."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Protocol
 
 from .client import ApiError, Client
@@ -24,11 +24,11 @@ LONGEST_DELAY_S = 15.0
 FAILURES_UNTIL_LIST = 5  # a watch that fails so often in a row without an event begins anew with a list
 
 
+Name = tuple[str, str]  # namespace (empty where there is none) and name
+
+
 class Store(Protocol):
     """Who keeps the objects."""
-
-    def replace(self, objects: list[Any]) -> None:
-        """These are all there are."""
 
     def put(self, document: dict[str, Any]) -> None:
         """One is new or changed."""
@@ -36,8 +36,8 @@ class Store(Protocol):
     def drop(self, document: dict[str, Any]) -> None:
         """One is gone."""
 
-    def reduce(self, document: dict[str, Any]) -> Any:
-        """What `replace` is to be given for one object of a list: kept small while a list comes in pages."""
+    def keep_only(self, names: Set[Name]) -> None:
+        """A list has ended, and each of its objects was put: these are all there are."""
 
 
 class Reflector:
@@ -86,16 +86,22 @@ class Reflector:
                 await self._pause(moved.error)
 
     async def _list(self) -> str:
-        objects: list[Any] = []
+        """The list's resource version. Its objects are put as the pages come: a list is as of one moment, later than
+        all that was known, so also one that breaks off has told nothing but news.
+        """
+        names: set[Name] = set()
         version = ""
         async for page in self._client.pages(self._path, self._query):
             try:
-                objects += [self._store.reduce(item) for item in page.get("items") or ()]
+                for item in page.get("items") or ():
+                    metadata = item["metadata"]
+                    names.add((str(metadata.get("namespace") or ""), str(metadata["name"])))
+                    self._store.put(item)
                 version = str(page["metadata"]["resourceVersion"])
             except (KeyError, TypeError, AttributeError) as error:
                 raise ApiError(0, "BadAnswer", f"not a list: {error!r}") from error
             self._heard()
-        self._store.replace(objects)
+        self._store.keep_only(names)
         self.synced.set()
         return version
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from carrier_operator.kube.client import Client
+from carrier_operator.kube.client import PAGE, Client
 from carrier_operator.kube.reflector import Reflector
 from tests.wire.operator.fake_api import FakeApi, fake_api, until
 
@@ -22,19 +22,15 @@ class Names:
 
     def __init__(self) -> None:
         self.names: set[str] = set()
-        self.smallest = 0
-
-    def reduce(self, document: dict[str, Any]) -> str:
-        return str(document["metadata"]["name"])
-
-    def replace(self, objects: list[Any]) -> None:
-        self.names = set(objects)
 
     def put(self, document: dict[str, Any]) -> None:
-        self.names.add(self.reduce(document))
+        self.names.add(str(document["metadata"]["name"]))
 
     def drop(self, document: dict[str, Any]) -> None:
-        self.names.discard(self.reduce(document))
+        self.names.discard(str(document["metadata"]["name"]))
+
+    def keep_only(self, names: Set[tuple[str, str]]) -> None:
+        self.names &= {name for _, name in names}
 
 
 def thing(name: str) -> dict[str, Any]:
@@ -73,11 +69,11 @@ def run(test: Callable[[FakeApi], Awaitable[None]]) -> None:
 
 def test_a_list_in_pages_then_changes() -> None:
     async def test(api: FakeApi) -> None:
-        for number in range(1201):
+        for number in range(2 * PAGE + 1):
             api.put(PATH, thing(f"t{number}"))
         async with reflected(api) as (reflector, store, _):
             await reflector.synced.wait()
-            assert len(store.names) == 1201
+            assert len(store.names) == 2 * PAGE + 1
             assert api.lists == 3
             await until(lambda: api.watches)
             api.put(PATH, thing("new"))
