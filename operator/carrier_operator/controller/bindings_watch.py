@@ -165,9 +165,18 @@ class BindingsWatch:
 
         @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
         async def binding(event: kopf.RawEvent, **_: Any) -> None:
-            main.call_soon_threadsafe(self._event, event["type"], dict(event["object"]))
+            self._pass_on(main, event["type"], dict(event["object"]))
 
         return registry
+
+    def _pass_on(self, main: asyncio.AbstractEventLoop, kind: str | None, document: dict[str, Any]) -> None:
+        """In kopf's thread. What is known, after our own lists and writes nearly all, costs our loop nothing."""
+        metadata = document["metadata"]
+        known = self._world.bindings.get((str(metadata["namespace"]), str(metadata["name"])))
+        if kind == "DELETED" or known is None or known.resource_version != metadata.get("resourceVersion"):
+            main.call_soon_threadsafe(self._event, kind, document)
+        elif kind is None and not self._audit_soon.is_set():
+            main.call_soon_threadsafe(self._audit_soon.set)
 
     def _event(self, kind: str | None, document: dict[str, Any]) -> None:
         """In our own loop: what kopf has seen. `kind` is None for what it has listed."""

@@ -92,6 +92,51 @@ def test_an_end_of_kopf_is_counted_and_bindings_are_listed_without_it(monkeypatc
     assert set(reasons) == {"KeyError"}
 
 
+class Calls:
+    """A loop that keeps what it is called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def call_soon_threadsafe(self, callback: Any, *arguments: Any) -> None:
+        self.calls.append((callback, *arguments))
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "passed"),
+    [
+        ("MODIFIED", "7", False),
+        ("MODIFIED", "8", True),
+        ("ADDED", "7", False),
+        ("DELETED", "7", True),
+        (None, "8", True),
+    ],
+)
+def test_what_is_known_is_not_passed_on(kind: str | None, version: str, passed: bool) -> None:
+    async def scenario() -> None:
+        watch, loop = watch_of("http://127.0.0.1:1"), Calls()
+        watch._world.put_binding(binding("7"))
+        watch._pass_on(loop, kind, binding(version))  # type: ignore[arg-type]
+        assert loop.calls == ([(watch._event, kind, binding(version))] if passed else [])
+
+    asyncio.run(scenario())
+
+
+def test_a_list_of_kopfs_calls_for_one_of_ours() -> None:
+    async def scenario() -> None:
+        watch, loop = watch_of("http://127.0.0.1:1"), Calls()
+        watch._world.put_binding(binding("7"))
+        watch._pass_on(loop, None, binding("7"))  # type: ignore[arg-type]
+        assert loop.calls == [(watch._audit_soon.set,)]
+
+    asyncio.run(scenario())
+
+
+def binding(version: str) -> dict[str, Any]:
+    metadata = {"name": "orders", "namespace": "shop", "uid": "u", "resourceVersion": version}
+    return {"metadata": metadata, "spec": {"queue": {"name": "q", "region": "eu-west-1"}}}
+
+
 def kubeconfig(directory: Path, url: str) -> str:
     """The path of one for this API server."""
     path = directory / "kubeconfig"
