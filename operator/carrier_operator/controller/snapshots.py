@@ -22,7 +22,7 @@ from carrier_operator.pods import BadPod, Json
 
 MESSAGE_LIMIT = 512  # characters kept of what a sidecar said when it ended
 STEADY_S = 60.0  # a sidecar that ended twice, last after less than this, is not believed before it has run so long
-FAILING_RESTARTS = 3  # restarts from which on a sidecar that is down, or has just ended, counts as failing
+FAILING_RESTARTS = 2  # restarts from which on a sidecar that is down, or has just ended, counts as failing
 _ANNOTATIONS = (
     pods.INJECT,
     pods.BINDING,
@@ -329,7 +329,7 @@ def _proven_at(restarts: int, life: Json, before: Json) -> float | None:
     """Between two ends of a crash loop a container runs for a moment: that is no recovery."""
     started = unix_seconds(life.get("startedAt"))
     began, ended = unix_seconds(before.get("startedAt")), unix_seconds(before.get("finishedAt"))
-    if restarts < 2 or started is None or began is None or ended is None or ended - began >= STEADY_S:
+    if restarts < FAILING_RESTARTS or started is None or began is None or ended is None or ended - began >= STEADY_S:
         return None
     return started + STEADY_S
 

@@ -144,6 +144,13 @@ def test_a_sidecar_that_had_too_little_memory_is_said_to() -> None:
     assert pod.sidecars[0].message == "exit code 2 (OOMKilled): starting"
 
 
+def test_a_sidecar_that_has_just_ended_for_the_third_time_fails_before_it_is_said_to_wait() -> None:
+    entry = {"name": "carrier-orders", "restartCount": 2, "state": {"terminated": {"exitCode": 2}}, "ready": False}
+    pod = snapshot(live_pod(injected_by=ORDERS, status={"initContainerStatuses": [entry]}), Shapes())
+    assert pod is not None
+    assert pod.sidecars[0].failing
+
+
 def test_a_sidecar_that_restarted_once_and_runs_is_not_failing() -> None:
     pod = snapshot(live_pod(injected_by=ORDERS, status=fare(1, message="x")), Shapes())
     assert pod is not None
