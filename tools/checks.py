@@ -29,8 +29,8 @@ TIERS = {
     "integration": ["tests/integration"],
     "e2e": ["e2e"],
 }
-# Scenarios and the controller's tests wait most of their time. With clusters every worker has one of its own (0.6 GB and
-# more) and keeps to whole modules, which start processes of their own.
+# Scenarios and the controller's tests wait most of their time. With clusters every worker has one of its own (of 0.6 GB
+# or more) and keeps to whole modules, which start processes of their own.
 WORKERS = {"test": "2", "scenario": "4", "integration": "2", "e2e": "0"}
 DISTRIBUTION = {"integration": "loadfile"}
 NO_TESTS_COLLECTED = 5
