@@ -159,7 +159,7 @@ class Controller:
             Gauge("carrier_controller_looks_total", "Looks at a binding.", lambda: float(queue.looks)),
             Gauge("carrier_controller_failed_looks_total", "Looks that failed.", lambda: float(queue.failures)),
         )
-        self._telemetry.attach_statuses(lambda: (record.status for record in world.bindings.values()))
+        self._telemetry.attach_figures(lambda: (record.figures for record in world.bindings.values()))
         try:
             async with asyncio.TaskGroup() as group:
                 for reflector in reflectors:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from carrier_operator.metrics import Counter, Gauge, expose
 
 from . import reasons
+
+Figures = tuple[int, int, int]  # of a binding: missing pods, stale pods, 1 where it is not ready
 
 
 class Telemetry:
@@ -32,40 +35,36 @@ class Telemetry:
         """Further gauges."""
         self._all += gauges
 
-    def attach_statuses(self, statuses: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
-        """Gauges over the statuses of all bindings as they are when Prometheus asks."""
-        self.attach(
-            Gauge(
-                "carrier_controller_missing_pods",
-                "Pods that lack the sidecar of a binding which matches them.",
-                lambda: float(sum(_count(status, "missing") for status in statuses())),
-            ),
-            Gauge(
-                "carrier_controller_stale_pods",
-                "Pods with a sidecar as it was before their binding's last change.",
-                lambda: float(sum(_count(status, "stale") for status in statuses())),
-            ),
-            Gauge(
+    def attach_figures(self, figures: Callable[[], Iterable[Figures]]) -> None:
+        """Gauges over the figures of all bindings as they are when Prometheus asks."""
+        gauges = (
+            ("carrier_controller_missing_pods", "Pods that lack the sidecar of a binding which matches them."),
+            ("carrier_controller_stale_pods", "Pods with a sidecar as it was before their binding's last change."),
+            (
                 "carrier_controller_bindings_not_ready",
                 "Bindings whose condition Ready is False (suspended ones among them).",
-                lambda: float(sum(_is_not_ready(status) for status in statuses())),
             ),
         )
+        for at, (name, text) in enumerate(gauges):
+            self.attach(Gauge(name, text, partial(_total, figures, at)))
 
     def exposition(self) -> str:
         """The text for /metrics."""
         return expose(self._all)
 
 
-def _count(status: Mapping[str, Any], key: str) -> int:
-    """One of the status' numbers of pods; 0 where it is not there, or somebody else wrote something else."""
+def _total(figures: Callable[[], Iterable[Figures]], at: int) -> float:
+    return float(sum(of_one[at] for of_one in figures()))
+
+
+def figures_of(status: Mapping[str, Any]) -> Figures:
+    """Those of one status; 0 for what is not there, or is not as we write it."""
     pods = status.get("pods")
-    count = pods.get(key) if isinstance(pods, dict) else None
-    return count if isinstance(count, int) else 0
-
-
-def _is_not_ready(status: Mapping[str, Any]) -> bool:
-    return any(
+    counts = [pods.get(key) if isinstance(pods, dict) else 0 for key in ("missing", "stale")]
+    missing, stale = (count if isinstance(count, int) else 0 for count in counts)
+    conditions = status.get("conditions")
+    not_ready = any(
         isinstance(it, dict) and it.get("type") == reasons.READY and it.get("status") == reasons.FALSE
-        for it in status.get("conditions") or ()
+        for it in (conditions if isinstance(conditions, list) else ())
     )
+    return missing, stale, int(not_ready)

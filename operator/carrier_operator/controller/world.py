@@ -17,6 +17,7 @@ from carrier_operator.stores import NodeStore
 
 from .census import Census, Key
 from .snapshots import snapshot, unix_seconds
+from .telemetry import figures_of
 
 Mark = Callable[[Key], None]
 
@@ -24,7 +25,7 @@ Mark = Callable[[Key], None]
 class BindingRecord:
     """One binding as it was last seen. `changed_at`: when its spec last changed, at the latest (Unix seconds)."""
 
-    __slots__ = ("_status", "binding", "changed_at", "fresh", "not_allowed", "resource_version", "uid")
+    __slots__ = ("_status", "binding", "changed_at", "figures", "fresh", "not_allowed", "resource_version", "uid")
 
     def __init__(self, document: dict[str, Any], policy: Policy, facts: ClusterFacts) -> None:
         metadata = document["metadata"]
@@ -40,8 +41,10 @@ class BindingRecord:
     def saw(self, document: dict[str, Any]) -> None:
         """Status and version, from a newer document of the same generation."""
         self.resource_version = str(document["metadata"].get("resourceVersion") or "")
+        status = document.get("status")
         # As text: decoded, the statuses of thousands of bindings are most of what is known.
-        self._status = json.dumps(document.get("status"), separators=(",", ":"))
+        self._status = json.dumps(status, separators=(",", ":"))
+        self.figures = figures_of(status if isinstance(status, dict) else {})
 
     @property
     def status(self) -> dict[str, Any]:

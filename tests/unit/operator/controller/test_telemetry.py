@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from carrier_operator.controller.telemetry import Telemetry
+from carrier_operator.controller.telemetry import Telemetry, figures_of
 
 
 def status(ready: str, **pods: Any) -> dict[str, Any]:
@@ -13,7 +13,7 @@ def status(ready: str, **pods: Any) -> dict[str, Any]:
 
 def samples(*statuses: dict[str, Any]) -> dict[str, str]:
     telemetry = Telemetry(leading=lambda: 1.0)
-    telemetry.attach_statuses(lambda: statuses)
+    telemetry.attach_figures(lambda: map(figures_of, statuses))
     lines = [line.split() for line in telemetry.exposition().splitlines() if not line.startswith("#")]
     return {name.removeprefix("carrier_controller_"): value for name, value in lines}
 
