@@ -222,6 +222,27 @@ def test_an_idle_loop_sleeps(loop: SelectingLoop) -> None:
     assert time.process_time() - before < 0.02
 
 
+def test_a_timer_that_was_cancelled_wakes_nobody(loop: SelectingLoop) -> None:
+    class Noting:
+        """The loop's poller; notes when it was called."""
+
+        def __init__(self) -> None:
+            self.at: list[float] = []
+
+        def poll(self, timeout_s: float, at_once: int) -> list[tuple[int, int]]:
+            self.at.append(loop.now())
+            return real.poll(timeout_s, at_once)
+
+        def close(self) -> None:
+            real.close()
+
+    real, noting, began = loop.poller, Noting(), loop.now()
+    loop.poller = noting  # type: ignore[assignment]
+    loop.call_at(began + 0.2, loop.stop).cancel()
+    turn(loop, 0.4)
+    assert [at for at in noting.at if 0.1 < at - began < 0.35] == []
+
+
 def test_events_of_a_closed_descriptor_do_not_reach_its_successor(loop: SelectingLoop) -> None:
     """Two connections become readable in one turn; the first to be served closes the other and opens a new one, which
     must not get the number of the closed one before the turn is over."""

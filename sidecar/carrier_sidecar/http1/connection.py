@@ -87,7 +87,9 @@ class Connection:
             if self._first_by < due:
                 due = self._first_by
         self._write_by = NEVER
-        if due < self._timer_at:
+        # A timer that is set stays, and finds out when it is due that this request has longer. But not one that is due
+        # soon: with long polls it would wake an idle process each time.
+        if due < self._timer_at or (self._timer_at - now) * 2 < due - now < NEVER:
             self._arm(due)
         if self._stream is None:
             self._data = data

@@ -29,7 +29,7 @@ else:
     import _signal as signal  # the same without the enumerations, which cost an import of enum
 
 # The poller sleeps on a clock that stands still during suspend, our timers' clock does not: look again every so often.
-LONGEST_SLEEP_S = 20.0
+LONGEST_SLEEP_S = 30.0  # longer than a long poll, so that it costs an idle process nothing
 EVENTS_AT_ONCE = 128
 
 clock_gettime = time.clock_gettime
@@ -208,6 +208,8 @@ class SelectingLoop:
                         due()
                         due = timers.pop_due(time_s)
                     time_s = now()
+                if entries and entries[0][2].callback is None:
+                    timers.next_at()  # lets go of those that were cancelled: nobody is to be woken for them
                 if entries and entries[0][0] - time_s < LONGEST_SLEEP_S:
                     timeout = max(entries[0][0] - time_s, 0.0)
             if discarded:
